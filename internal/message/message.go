@@ -27,6 +27,12 @@ var (
 	ErrVersion = errors.New("message is of a version this program does not know")
 )
 
+// ID is a message's identity within its queue.
+type ID struct {
+	Life   Life
+	Number uint64
+}
+
 // Life is one run of one gateway, from its start to its end: a random number.
 type Life uint64
 
@@ -60,14 +66,13 @@ const (
 // Message is one message. Messages without samples have an empty Block; their
 // week is that of their stamp.
 type Message struct {
-	Role      Role
-	Life      Life
-	Number    uint64 // within life and queue, without gaps
-	Stamp     Stamp
-	Queue     int
-	Week      sample.Week
-	Partition int    // of the week's journals; equals Queue where the week has that many
-	Instance  string // of Start: the gateway's place of work, where one life follows another
+	Role     Role
+	Life     Life
+	Number   uint64 // within life and queue, without gaps
+	Stamp    Stamp
+	Queue    int // and so the partition of the week's journals
+	Week     sample.Week
+	Instance string // of Start: the gateway's place of work, where one life follows another
 
 	Samples  uint64 // in Block
 	Accepted uint64 // running total: samples of this life in this queue, this message's included
@@ -75,6 +80,9 @@ type Message struct {
 
 	Block []byte
 }
+
+// ID gives the message's identity.
+func (m *Message) ID() ID { return ID{m.Life, m.Number} }
 
 const version = 1
 
@@ -92,14 +100,22 @@ func (m *Message) Append(dst []byte) []byte {
 	dst = append(dst, magic[0], magic[1], version, byte(m.Role))
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(m.Life))
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(m.Stamp))
-	for _, v := range [...]uint64{m.Number, uint64(m.Queue), uint64(m.Partition), m.Samples, m.Accepted, m.Rejected} {
+	for _, v := range [...]uint64{m.Number, uint64(m.Queue), m.Samples, m.Accepted, m.Rejected} {
 		dst = binary.AppendUvarint(dst, v)
 	}
 	dst = binary.AppendVarint(dst, int64(m.Week))
 	dst = binary.AppendUvarint(dst, uint64(len(m.Instance)))
 	dst = append(dst, m.Instance...)
 	dst = append(dst, m.Block...)
-	return binary.LittleEndian.AppendUint64(dst, xxh3.Hash(dst[start:]))
+	dst = append(dst, make([]byte, checksum)...)
+	seal(dst[start:])
+	return dst
+}
+
+// seal writes the checksum into the last bytes of a message.
+func seal(body []byte) {
+	end := len(body) - checksum
+	binary.LittleEndian.PutUint64(body[end:], xxh3.Hash(body[:end]))
 }
 
 const (
@@ -124,7 +140,7 @@ func Decode(body []byte) (Message, error) {
 	m.Life = Life(binary.LittleEndian.Uint64(body[4:]))
 	m.Stamp = Stamp(binary.LittleEndian.Uint64(body[12:]))
 	rest := body[fixed:end]
-	var numbers [6]uint64
+	var numbers [5]uint64
 	for i := range numbers {
 		v, w := binary.Uvarint(rest)
 		if w <= 0 {
@@ -141,11 +157,11 @@ func Decode(body []byte) (Message, error) {
 	if w <= 0 || n > MaxInstance || n > uint64(len(rest)-w) {
 		return m, fmt.Errorf("%w: no instance", ErrCorrupt)
 	}
-	if m.Role < Data || m.Role > Close || numbers[1] >= maxQueue || numbers[2] >= maxQueue {
-		return m, fmt.Errorf("%w: role %d, queue %d, partition %d", ErrCorrupt, m.Role, numbers[1], numbers[2])
+	if m.Role < Data || m.Role > Close || numbers[1] >= maxQueue {
+		return m, fmt.Errorf("%w: role %d, queue %d", ErrCorrupt, m.Role, numbers[1])
 	}
-	m.Number, m.Queue, m.Partition = numbers[0], int(numbers[1]), int(numbers[2])
-	m.Samples, m.Accepted, m.Rejected = numbers[3], numbers[4], numbers[5]
+	m.Number, m.Queue = numbers[0], int(numbers[1])
+	m.Samples, m.Accepted, m.Rejected = numbers[2], numbers[3], numbers[4]
 	m.Week = sample.Week(week)
 	m.Instance = string(rest[w : w+int(n)])
 	m.Block = rest[w+int(n):]

@@ -90,6 +90,9 @@ func TestRangesCoverTheShardsInOrder(t *testing.T) {
 			if r < last || r > last+1 || r >= n {
 				t.Fatalf("shard %d of %d ranges is in %d after %d", s, n, r, last)
 			}
+			if r > last && FirstShard(r, n) != s {
+				t.Fatalf("range %d of %d begins at %d; FirstShard says %d", r, n, s, FirstShard(r, n))
+			}
 			last = r
 		}
 		if last != n-1 {

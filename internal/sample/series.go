@@ -162,6 +162,9 @@ func (id SeriesID) Shard() Shard { return Shard(binary.BigEndian.Uint16(id[:2]) 
 // table, a partition of the stream, a slice of a job. n is 1 to Shards.
 func (s Shard) Range(n int) int { return int(s) * n / Shards }
 
+// FirstShard gives the first shard of the r-th of n equal ranges.
+func FirstShard(r, n int) Shard { return Shard((r*Shards + n - 1) / n) }
+
 // Handle names a registered series within a week: its shard (upper 32 bits)
 // and its ordinal within shard and week (lower 32 bits).
 type Handle uint64

@@ -1,0 +1,66 @@
+package journal
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"weir/internal/sample"
+	"weir/internal/store"
+)
+
+// Book is all journals that one process knows, and the weeks' records. Safe
+// for concurrent use.
+type Book struct {
+	store      store.Store
+	partitions int
+	register   func(store.JournalID, []Registered)
+
+	mu       sync.Mutex
+	journals map[store.JournalID]*Journal
+	weeks    map[sample.Week]WeekRecord
+}
+
+// NewBook makes a book. partitions is K for weeks that are made from now on.
+// register, which may be nil, is told of each journal's new series in order;
+// it must not call the book or its journals.
+func NewBook(s store.Store, partitions int, register func(store.JournalID, []Registered)) *Book {
+	return &Book{
+		store: s, partitions: partitions, register: register,
+		journals: map[store.JournalID]*Journal{}, weeks: map[sample.Week]WeekRecord{},
+	}
+}
+
+// Journal gives a journal, which may be one that has no entry. It knows what
+// was read so far: Refresh it for more.
+func (b *Book) Journal(id store.JournalID) *Journal {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	j := b.journals[id]
+	if j == nil {
+		j = newJournal(b.store, id, b.register)
+		b.journals[id] = j
+	}
+	return j
+}
+
+// Load reads all journals that there are to their ends. One that cannot be
+// read does not keep the others from being read.
+func (b *Book) Load(ctx context.Context) error {
+	ids, err := b.store.List(ctx)
+	if err != nil {
+		return err
+	}
+	var failed []error
+	for _, id := range ids {
+		failed = append(failed, b.Journal(id).Refresh(ctx))
+	}
+	return errors.Join(failed...)
+}
+
+// Journals gives the journals known, in order of week and partition.
+func (b *Book) Journals() []*Journal {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return sortedJournals(b.journals)
+}
