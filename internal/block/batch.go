@@ -132,19 +132,38 @@ func (b *Batch) Validate() error {
 	}
 	last := 0
 	for i, end := range b.Ends {
-		if end < last {
-			return fmt.Errorf("block: run %d ends at %d, before the one ahead of it", i, end)
+		if end < last || end > samples {
+			return fmt.Errorf("block: run %d ends at %d, before the one ahead of it or past the %d samples", i, end, samples)
 		}
-		kind := b.Kinds[i]
-		if !kind.Valid() {
-			return fmt.Errorf("block: run %d is of unknown kind %d", i, kind)
-		}
-		for _, bits := range b.Bits[last:end] {
-			if kind == sample.String && bits >= uint64(len(b.Texts)) || kind == sample.Bool && bits > 1 {
-				return fmt.Errorf("block: run %d of %s has value %d", i, kind, bits)
-			}
+		if err := b.validateRun(i, b.Bits[last:end]); err != nil {
+			return err
 		}
 		last = end
+	}
+	return nil
+}
+
+// validateRun checks the values of run i.
+func (b *Batch) validateRun(i int, values []uint64) error {
+	kind := b.Kinds[i]
+	var most uint64
+	switch kind {
+	case sample.Float64, sample.Int64:
+		return nil
+	case sample.Bool:
+		most = 1
+	case sample.String:
+		if len(b.Texts) == 0 && len(values) > 0 {
+			return fmt.Errorf("block: run %d of strings has no texts", i)
+		}
+		most = uint64(len(b.Texts)) - 1
+	default:
+		return fmt.Errorf("block: run %d is of unknown kind %d", i, kind)
+	}
+	for _, bits := range values {
+		if bits > most {
+			return fmt.Errorf("block: run %d of %s has value %d", i, kind, bits)
+		}
 	}
 	return nil
 }

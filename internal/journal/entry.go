@@ -7,7 +7,8 @@
 // reading (2); a message is settled once it is named, and never stored twice
 // (3); one total order decides between samples of one series and time (6).
 //
-// It works on the store's put-if-absent and imports sample, message, store.
+// It works on the store's put-if-absent and imports sample, block, message and
+// store.
 // The entries' format is docs/formats/journal.md.
 package journal
 

@@ -183,3 +183,10 @@ func (w *Writer) resolve(ctx context.Context, e *Entry) (bool, error) {
 		}
 	}
 }
+
+// Broken says whether the writer is of no use any more.
+func (w *Writer) Broken() bool {
+	w.journal.mu.Lock()
+	defer w.journal.mu.Unlock()
+	return w.broken != nil
+}

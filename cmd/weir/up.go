@@ -1,0 +1,141 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"log/slog"
+
+	"github.com/spf13/cobra"
+
+	"weir/internal/app"
+)
+
+// serverFlags are those of the commands that open a data folder.
+type serverFlags struct {
+	config, data, http string
+	set                []string
+}
+
+func (f *serverFlags) add(c *cobra.Command) {
+	c.Flags().StringVar(&f.config, "config", "", "config file (default "+app.DefaultFile+" if it is there)")
+	c.Flags().StringVar(&f.data, "data", "", "folder that holds all data (config: data)")
+	c.Flags().StringArrayVar(&f.set, "set", nil, "set a key of the config, such as worker.flush_age=5s; may be repeated")
+}
+
+func (f *serverFlags) load() (app.Config, error) {
+	c, err := app.Load(f.config, f.set)
+	if err != nil {
+		return c, err
+	}
+	if f.data != "" {
+		c.Data = f.data
+	}
+	if f.http != "" {
+		c.HTTP.Address = f.http
+	}
+	return c, c.Validate()
+}
+
+func newUp(d deps) *cobra.Command {
+	var f serverFlags
+	c := &cobra.Command{
+		Use:   "up",
+		Short: "Serve: intake, buffer, workers, store and query in one process",
+		Long: `Serves all roles of the embedded profile in one process, on one data folder,
+until SIGTERM or Ctrl-C; then it finishes requests, commits what is buffered
+and ends.
+
+Everything that was answered 204 is on disk. A lost disk is lost data, and the
+data is not encrypted: that is the disk's to do.`,
+		Example: `  weir up
+  weir up --data /var/lib/weir --http 0.0.0.0:8480
+  weir up --set worker.flush_age=30s --set log.level=debug`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			config, err := f.load()
+			if err != nil {
+				return &usageError{err}
+			}
+			logger, err := config.Log.Logger(d.err)
+			if err != nil {
+				return &usageError{err}
+			}
+			a, err := app.Open(c.Context(), config, d.version, logger)
+			if err != nil {
+				return err
+			}
+			err = a.Run(c.Context())
+			if cerr := a.Close(); err == nil {
+				err = cerr
+			}
+			return err
+		},
+	}
+	f.add(c)
+	c.Flags().StringVar(&f.http, "http", "", "where to listen (config: http.address)")
+	return c
+}
+
+func newConfig(d deps) *cobra.Command {
+	var f serverFlags
+	c := &cobra.Command{
+		Use:     "config",
+		Short:   "Show every key of the config with its value and meaning",
+		Example: "  weir config > weir.yaml",
+		Args:    cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			config, err := f.load()
+			if err != nil {
+				return &usageError{err}
+			}
+			return config.Write(d.out)
+		},
+	}
+	f.add(c)
+	return c
+}
+
+func newDoctor(d deps) *cobra.Command {
+	var f serverFlags
+	var items bool
+	c := &cobra.Command{
+		Use:   "doctor",
+		Short: "Check a data folder that no instance is running on",
+		Long: `Opens a data folder, reads every journal to its end and every item that a
+journal names, and says what it found. Nothing is changed. With --items it
+writes every stored sample as a JSON line, as written, for an audit.`,
+		Example: `  weir doctor --data weir-data
+  weir doctor --data weir-data --items > samples.jsonl`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			config, err := f.load()
+			if err != nil {
+				return &usageError{err}
+			}
+			a, err := app.Open(c.Context(), config, d.version, slog.New(slog.DiscardHandler))
+			if err != nil {
+				return err
+			}
+			defer a.Close()
+			if items {
+				return app.DumpItems(c.Context(), a, d.out)
+			}
+			report, err := app.Check(c.Context(), a)
+			if err != nil {
+				return err
+			}
+			text, err := json.MarshalIndent(report, "", "  ")
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintln(d.out, string(text))
+			if err == nil && len(report.Problems) > 0 {
+				err = fmt.Errorf("%d problems found", len(report.Problems))
+			}
+			return err
+		},
+	}
+	f.add(c)
+	c.Flags().BoolVar(&items, "items", false, "write every sample of every named item as a JSON line")
+	return c
+}

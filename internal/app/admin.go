@@ -1,0 +1,297 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+
+	"weir/internal/buffer"
+	"weir/internal/ledger"
+	"weir/internal/message"
+	"weir/internal/problem"
+	"weir/internal/query"
+	"weir/internal/store"
+)
+
+// registerAdmin adds the paths that are about the whole instance.
+func (a *App) registerAdmin(mux *http.ServeMux) {
+	for path, f := range map[string]func(http.ResponseWriter, *http.Request) error{
+		"GET /api/v1/weeks":                                     a.serveWeeks,
+		"GET /api/v1/ledger":                                    a.serveLedger,
+		"GET /api/v1/queues":                                    a.serveQueues,
+		"GET /api/v1/queues/{queue}/dead-letters":               a.serveLetters,
+		"POST /api/v1/queues/{queue}/dead-letters/{id}/redrive": a.redriveOne,
+		"POST /api/v1/queues/{queue}/dead-letters/redrive":      a.redriveAll,
+		"GET /api/v1/quarantine":                                a.serveQuarantine,
+		"GET /api/v1/status":                                    a.serveStatus,
+	} {
+		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
+			if err := f(w, r); err != nil {
+				a.explain(w, err)
+			}
+		})
+	}
+}
+
+// badRequest is an error of the sender's.
+type badRequest struct{ error }
+
+func (a *App) explain(w http.ResponseWriter, err error) {
+	var bad badRequest
+	switch {
+	case errors.As(err, &bad):
+		problem.Write(w, http.StatusBadRequest, "Bad request", err.Error())
+	case errors.Is(err, buffer.ErrNotFound), errors.Is(err, store.ErrNotFound):
+		problem.Write(w, http.StatusNotFound, "Not found", err.Error())
+	case errors.Is(err, buffer.ErrFull), errors.Is(err, buffer.ErrUnavailable), errors.Is(err, store.ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
+		w.Header().Set("Retry-After", "1")
+		problem.Write(w, http.StatusServiceUnavailable, "Unavailable", err.Error())
+	default:
+		a.logger.Error("request failed", "error", err)
+		problem.Write(w, http.StatusInternalServerError, "Internal error", err.Error())
+	}
+}
+
+func answer(w http.ResponseWriter, value any) error {
+	text, err := json.MarshalIndent(value, "", "  ")
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write(append(text, '\n')) // a client that has gone can't be told
+	return nil
+}
+
+// knownParameters refuses parameters that a path does not have.
+func knownParameters(r *http.Request, known ...string) error {
+	for name := range r.URL.Query() {
+		ok := false
+		for _, k := range known {
+			ok = ok || k == name
+		}
+		if !ok {
+			return badRequest{fmt.Errorf("unknown parameter %q; known are %v", name, known)}
+		}
+	}
+	return nil
+}
+
+type statusAnswer struct {
+	Version    string    `json:"version"`
+	Started    time.Time `json:"started"`
+	Profile    string    `json:"profile"`
+	Queues     int       `json:"queues"`
+	Series     int       `json:"series"`
+	Life       string    `json:"life"`
+	DataFormat int       `json:"data_format"`
+	Ready      bool      `json:"ready"`
+}
+
+func (a *App) serveStatus(w http.ResponseWriter, r *http.Request) error {
+	if err := knownParameters(r); err != nil {
+		return err
+	}
+	return answer(w, statusAnswer{
+		Version: a.version, Started: a.started, Profile: "embedded", Queues: a.queues.Queues(),
+		Series: a.catalog.Len(), Life: a.life.String(), DataFormat: dataFormat, Ready: a.ready.Load(),
+	})
+}
+
+type ledgerAnswer struct {
+	Start *time.Time `json:"start"`
+	End   *time.Time `json:"end"`
+	ledger.Counts
+	Rejected    uint64       `json:"rejected"`
+	Unproven    int          `json:"unproven"`
+	Balanced    bool         `json:"balanced"`
+	Overwritten uint64       `json:"overwritten"`
+	Lives       []lifeAnswer `json:"lives"`
+}
+
+type lifeAnswer struct {
+	Life     string       `json:"life"`
+	Queue    int          `json:"queue"`
+	Instance string       `json:"instance"`
+	State    ledger.State `json:"state"`
+	ledger.Counts
+	Unproven string `json:"unproven"`
+}
+
+func (a *App) serveLedger(w http.ResponseWriter, r *http.Request) error {
+	start, end, err := stampRange(r)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), a.config.Query.Timeout)
+	defer cancel()
+	l, err := ledger.Draw(ctx, &accounts{&heads{a.gateway, a.worker}, a.book, a.queues, a.queues}, start, end)
+	if err != nil {
+		return err
+	}
+	out := ledgerAnswer{
+		Counts: l.Counts, Rejected: l.Rejected, Unproven: l.Unproven, Balanced: l.Balanced(),
+		Overwritten: l.Overwritten, Lives: []lifeAnswer{},
+	}
+	if l.End != 0 {
+		from, to := time.Unix(0, int64(l.Start)).UTC(), time.Unix(0, int64(l.End)+1).UTC()
+		out.Start, out.End = &from, &to
+	}
+	for _, life := range l.Lives {
+		out.Lives = append(out.Lives, lifeAnswer{
+			Life: life.Life.String(), Queue: life.Queue, Instance: life.Instance, State: life.State,
+			Counts: life.Counts, Unproven: life.Unproven,
+		})
+	}
+	return answer(w, out)
+}
+
+// stampRange reads start and end of accept time; by default all of it.
+func stampRange(r *http.Request) (start, end message.Stamp, err error) {
+	if err := knownParameters(r, "start", "end"); err != nil {
+		return 0, 0, err
+	}
+	start, end = 0, ledger.Everything
+	now := time.Now().UnixNano()
+	for name, to := range map[string]*message.Stamp{"start": &start, "end": &end} {
+		text := r.URL.Query().Get(name)
+		if text == "" {
+			continue
+		}
+		t, err := query.ParseTime(text, now)
+		if err != nil {
+			return 0, 0, badRequest{fmt.Errorf("%s: %w", name, err)}
+		}
+		*to = message.Stamp(max(t, 0))
+	}
+	if start >= end {
+		return 0, 0, badRequest{errors.New("start is not before end")}
+	}
+	return start, end, nil
+}
+
+type queueAnswer struct {
+	Queue       int        `json:"queue"`
+	Messages    uint64     `json:"messages"`
+	InFlight    uint64     `json:"in_flight"`
+	Bytes       uint64     `json:"bytes"`
+	Oldest      *time.Time `json:"oldest"`
+	DeadLetters int        `json:"dead_letters"`
+}
+
+func (a *App) serveQueues(w http.ResponseWriter, r *http.Request) error {
+	if err := knownParameters(r); err != nil {
+		return err
+	}
+	letters := map[int]int{}
+	err := eachLetter(r.Context(), a.queues, a.queues, func(queue int, _ buffer.DeadLetter) error { letters[queue]++; return nil })
+	if err != nil {
+		return err
+	}
+	out := []queueAnswer{}
+	for queue := range a.queues.Queues() {
+		d, err := a.queues.Depth(r.Context(), queue)
+		if err != nil {
+			return err
+		}
+		q := queueAnswer{Queue: queue, Messages: d.Messages, InFlight: d.InFlight, Bytes: d.Bytes, DeadLetters: letters[queue]}
+		if !d.Oldest.IsZero() {
+			q.Oldest = &d.Oldest
+		}
+		out = append(out, q)
+	}
+	return answer(w, out)
+}
+
+type letterAnswer struct {
+	ID      string    `json:"id"`
+	Queue   int       `json:"queue"`
+	Reason  string    `json:"reason"`
+	Buried  time.Time `json:"buried"`
+	Bytes   int       `json:"bytes"`
+	Life    string    `json:"life"`
+	Number  uint64    `json:"number"`
+	Week    string    `json:"week"`
+	Samples uint64    `json:"samples"`
+}
+
+// queueOf reads the queue of a path.
+func (a *App) queueOf(r *http.Request) (int, error) {
+	n, err := strconv.Atoi(r.PathValue("queue"))
+	if err != nil || n < 0 || n >= a.queues.Queues() {
+		return 0, badRequest{fmt.Errorf("queue %q: there are queues 0 to %d", r.PathValue("queue"), a.queues.Queues()-1)}
+	}
+	return n, nil
+}
+
+func (a *App) serveLetters(w http.ResponseWriter, r *http.Request) error {
+	queue, err := a.queueOf(r)
+	if err != nil {
+		return err
+	}
+	if err := knownParameters(r, "after", "max"); err != nil {
+		return err
+	}
+	most := letterPage
+	if text := r.URL.Query().Get("max"); text != "" {
+		if most, err = strconv.Atoi(text); err != nil || most < 1 || most > 10_000 {
+			return badRequest{fmt.Errorf("max %q: want 1 to 10000", text)}
+		}
+	}
+	letters, err := a.queues.List(r.Context(), queue, r.URL.Query().Get("after"), most)
+	if err != nil {
+		return err
+	}
+	out := []letterAnswer{}
+	for _, l := range letters {
+		one := letterAnswer{ID: l.ID, Queue: queue, Reason: l.Reason, Buried: l.Sent, Bytes: len(l.Body)}
+		if m, err := message.Decode(l.Body); err == nil {
+			one.Life, one.Number, one.Week, one.Samples = m.Life.String(), m.Number, m.Week.String(), m.Samples
+		}
+		out = append(out, one)
+	}
+	return answer(w, out)
+}
+
+func (a *App) redriveOne(w http.ResponseWriter, r *http.Request) error {
+	queue, err := a.queueOf(r)
+	if err != nil {
+		return err
+	}
+	if err := a.queues.Redrive(r.Context(), queue, r.PathValue("id")); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// redriveAll redrives the letters that are there now, each as it was.
+func (a *App) redriveAll(w http.ResponseWriter, r *http.Request) error {
+	queue, err := a.queueOf(r)
+	if err != nil {
+		return err
+	}
+	var ids []string
+	err = eachLetter(r.Context(), a.queues, a.queues, func(q int, l buffer.DeadLetter) error {
+		if q == queue {
+			ids = append(ids, l.ID)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	n := 0
+	for _, id := range ids {
+		switch err := a.queues.Redrive(r.Context(), queue, id); {
+		case err == nil:
+			n++
+		case !errors.Is(err, buffer.ErrNotFound): // another redrove it
+			return fmt.Errorf("%d of %d redriven: %w", n, len(ids), err)
+		}
+	}
+	return answer(w, map[string]int{"redriven": n})
+}

@@ -1,0 +1,165 @@
+// Package app puts Weir together: it reads the config, opens the drivers,
+// starts the roles and serves HTTP.
+//
+// It is the one package that knows drivers. It refuses logic of its own: what
+// it holds is the order of starting and stopping, and the HTTP paths that are
+// about the whole process.
+package app
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	"weir/internal/buffer"
+	"weir/internal/buffer/jetstream"
+	"weir/internal/catalog"
+	"weir/internal/gateway"
+	"weir/internal/journal"
+	"weir/internal/message"
+	"weir/internal/query"
+	"weir/internal/query/volumes"
+	"weir/internal/sample"
+	"weir/internal/store"
+	"weir/internal/store/pebble"
+	"weir/internal/worker"
+)
+
+// queues is what an embedded buffer offers.
+type queues interface {
+	buffer.Buffer
+	buffer.DeadLetters
+	buffer.Leases
+}
+
+// App is one process of the embedded profile: all roles on one data folder.
+type App struct {
+	config  Config
+	version string
+	logger  *slog.Logger
+	started time.Time
+
+	folder  *folder
+	store   store.Store
+	queues  queues
+	book    *journal.Book
+	catalog *catalog.Catalog
+	clock   *message.Clock
+	life    message.Life
+	gateway *gateway.Gateway
+	worker  *worker.Worker
+	source  *volumes.Source
+	queries *query.Handler
+
+	ready atomic.Bool
+}
+
+// Open takes the data folder and opens what is on it. Close gives it back.
+func Open(ctx context.Context, c Config, version string, logger *slog.Logger) (*App, error) {
+	a := &App{config: c, version: version, logger: logger, started: time.Now(), catalog: catalog.New()}
+	if err := a.open(ctx); err != nil {
+		return nil, errors.Join(err, a.Close())
+	}
+	return a, nil
+}
+
+func (a *App) open(ctx context.Context) (err error) {
+	if a.folder, err = openFolder(a.config.Data); err != nil {
+		return err
+	}
+	if err := a.openDrivers(ctx); err != nil {
+		return err
+	}
+	a.clock = message.NewClock(time.Now)
+	a.book = journal.NewBook(a.store, a.config.Partitions, a.register)
+	if err := a.book.Load(ctx); err != nil {
+		return fmt.Errorf("journals: %w", err)
+	}
+	for _, j := range a.book.Journals() {
+		a.clock.Observe(j.Snapshot().Horizon)
+	}
+	a.life = message.Life(randomNumber())
+	if a.gateway, err = gateway.New(gateway.Options{
+		Config: a.config.Gateway, Life: a.life, Buffer: a.queues, Catalog: a.catalog, Weeks: a.book,
+		Clock: a.clock, Now: time.Now, Logger: a.logger.With("role", "gateway"),
+	}); err != nil {
+		return err
+	}
+	a.worker = worker.New(worker.Options{
+		Name: "worker-" + a.life.String(), Config: a.config.Worker, Buffer: a.queues, Dead: a.queues, Leases: a.queues,
+		Tables: a.store, Book: a.book, Kinds: a.kind, Now: time.Now, Random: randomNumber, Logger: a.logger.With("role", "worker"),
+	})
+	a.source = volumes.New(volumes.Options{
+		Tables: a.store, Book: a.book, Catalog: a.catalog,
+		Heads: &heads{a.gateway, a.worker}, MaxSamples: a.config.Query.MaxSamples,
+	})
+	a.queries = query.NewHandler(query.Options{
+		Source: a.source, Limits: a.config.Query.Limits, Timeout: a.config.Query.Timeout, Now: time.Now,
+		Logger: a.logger.With("role", "query"),
+	})
+	return nil
+}
+
+func (a *App) openDrivers(ctx context.Context) (err error) {
+	s := pebble.Default()
+	s.Dir, s.Logger = filepath.Join(a.config.Data, "store"), a.logger.With("role", "store")
+	s.CacheBytes, s.MaxOpenTables = a.config.Store.CacheBytes, a.config.Store.OpenTables
+	if a.store, err = pebble.Open(s); err != nil {
+		return err
+	}
+	b := jetstream.Default()
+	b.Dir, b.Logger = filepath.Join(a.config.Data, "buffer"), a.logger.With("role", "buffer")
+	b.Queues, b.MaxBytes, b.VisibilityTimeout = a.config.Partitions, a.config.Buffer.MaxBytes, a.config.Buffer.Visibility
+	b.MaxInFlight = max(b.MaxInFlight, 2*a.config.Worker.HeadMessages)
+	a.queues, err = jetstream.Open(ctx, b)
+	return err
+}
+
+// register keeps the catalog up with a journal's registrations.
+func (a *App) register(id store.JournalID, news []journal.Registered) {
+	for _, r := range news {
+		if err := a.catalog.Register(r.Key, catalog.InWeek{Week: id.Week, Handle: r.Handle, Kind: r.Kind}); err != nil {
+			a.logger.Error("a registered series cannot be read and is left out", "journal", id, "error", err)
+		}
+	}
+}
+
+// kind gives a series' kind in any week, 0 if there is none.
+func (a *App) kind(key string) sample.Kind {
+	s, err := a.catalog.Intern([]byte(key))
+	if err != nil {
+		return 0
+	}
+	return s.Kind()
+}
+
+// Close gives back what Open took. It may be called twice.
+func (a *App) Close() error {
+	var failed []error
+	if a.queues != nil {
+		failed = append(failed, a.queues.Close())
+		a.queues = nil
+	}
+	if a.store != nil {
+		failed = append(failed, a.store.Close())
+		a.store = nil
+	}
+	if a.folder != nil {
+		failed = append(failed, a.folder.close())
+		a.folder = nil
+	}
+	return errors.Join(failed...)
+}
+
+// randomNumber gives a number that no other life, writer or flush is given.
+func randomNumber() uint64 {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // never fails: see its documentation
+	return binary.LittleEndian.Uint64(b[:])
+}

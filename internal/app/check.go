@@ -1,0 +1,91 @@
+package app
+
+import (
+	"context"
+	"fmt"
+
+	"weir/internal/block"
+	"weir/internal/journal"
+	"weir/internal/sample"
+	"weir/internal/store"
+)
+
+// Report is what Check found.
+type Report struct {
+	Format   int      `json:"data_format"`
+	Journals int      `json:"journals"`
+	Series   int      `json:"series"`
+	Items    int      `json:"items"`
+	Samples  uint64   `json:"samples"`
+	Queued   uint64   `json:"queued_messages"`
+	Problems []string `json:"problems"`
+}
+
+// Check reads every item that a journal names and compares what it holds with
+// what its commit says.
+func Check(ctx context.Context, a *App) (Report, error) {
+	r := Report{Format: dataFormat, Series: a.catalog.Len(), Problems: []string{}}
+	for queue := range a.queues.Queues() {
+		d, err := a.queues.Depth(ctx, queue)
+		if err != nil {
+			return r, err
+		}
+		r.Queued += d.Messages
+	}
+	for _, j := range a.book.Journals() {
+		r.Journals++
+		if err := a.checkJournal(ctx, j, &r); err != nil {
+			return r, err
+		}
+	}
+	return r, nil
+}
+
+func (a *App) checkJournal(ctx context.Context, j *journal.Journal, r *Report) error {
+	named := map[store.ItemKey]journal.Item{}
+	for _, c := range j.Snapshot().Commits {
+		for _, i := range c.Items {
+			named[c.Key(i)] = i
+		}
+	}
+	if len(named) == 0 {
+		return nil
+	}
+	volume, err := a.book.Volume(ctx, j.ID().Week, 0)
+	if err != nil {
+		return err
+	}
+	buckets := map[sample.Shard][]store.ItemKey{}
+	for key := range named {
+		buckets[key.Bucket] = append(buckets[key.Bucket], key)
+	}
+	for bucket, keys := range buckets {
+		first, last := keys[0].Span, keys[0].Span
+		for _, k := range keys {
+			first, last = min(first, k.Span), max(last, k.Span)
+		}
+		err := a.store.Query(ctx, volume.Table, bucket, first, last, func(item store.Item) bool {
+			i, ok := named[item.Key]
+			if !ok {
+				return true
+			}
+			delete(named, item.Key)
+			var b block.Batch
+			if err := block.Decode(&b, item.Body); err != nil {
+				r.Problems = append(r.Problems, fmt.Sprintf("table %s, item %v: %v", volume.Table, item.Key, err))
+			} else if b.Samples() != int(i.Samples) {
+				r.Problems = append(r.Problems, fmt.Sprintf("table %s, item %v: %d samples; its commit says %d", volume.Table, item.Key, b.Samples(), i.Samples))
+			}
+			r.Items++
+			r.Samples += uint64(b.Samples())
+			return true
+		})
+		if err != nil {
+			r.Problems = append(r.Problems, fmt.Sprintf("table %s: %v", volume.Table, err))
+		}
+	}
+	for key := range named {
+		r.Problems = append(r.Problems, fmt.Sprintf("table %s has no item %v, which journal %s names", volume.Table, key, j.ID()))
+	}
+	return nil
+}

@@ -1,0 +1,103 @@
+package app
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"time"
+
+	"weir/internal/gateway"
+	"weir/internal/query"
+	"weir/internal/sample"
+	"weir/internal/worker"
+)
+
+// Config is the whole configuration of a process.
+type Config struct {
+	Data       string         `yaml:"data" doc:"folder that holds all data"`
+	HTTP       HTTPConfig     `yaml:"http"`
+	Partitions int            `yaml:"partitions" doc:"K: partitions of weeks made from now on, and queues; a week keeps the number it was made with"`
+	Buffer     BufferConfig   `yaml:"buffer"`
+	Store      StoreConfig    `yaml:"store"`
+	Gateway    gateway.Config `yaml:"gateway"`
+	Worker     worker.Config  `yaml:"worker"`
+	Query      QueryConfig    `yaml:"query"`
+	Log        LogConfig      `yaml:"log"`
+}
+
+// HTTPConfig is where the process listens.
+type HTTPConfig struct {
+	Address string `yaml:"address" doc:"where HTTP is served; loopback unless you mean otherwise"`
+	Admin   string `yaml:"admin" doc:"where profiles are served (/debug/pprof); empty: nowhere"`
+}
+
+// BufferConfig is the embedded buffer.
+type BufferConfig struct {
+	MaxBytes   int64         `yaml:"max_bytes" doc:"how much each queue holds at most; then requests are answered 503"`
+	Visibility time.Duration `yaml:"visibility" doc:"how long a message is hidden once it is delivered"`
+}
+
+// StoreConfig is the embedded store.
+type StoreConfig struct {
+	CacheBytes int64 `yaml:"cache_bytes" doc:"memory for items read before"`
+	OpenTables int   `yaml:"open_tables" doc:"how many week folders are kept open"`
+}
+
+// QueryConfig is what a query may cost.
+type QueryConfig struct {
+	query.Limits `yaml:",inline"`
+	Timeout      time.Duration `yaml:"timeout" doc:"how long a query may take"`
+}
+
+// LogConfig is how the process logs, to standard error.
+type LogConfig struct {
+	Level string `yaml:"level" doc:"debug, info, warn or error"`
+	JSON  bool   `yaml:"json" doc:"one JSON object a line instead of text"`
+}
+
+// Default gives the embedded profile on one machine.
+func Default() Config {
+	return Config{
+		Data:       "weir-data",
+		HTTP:       HTTPConfig{Address: "127.0.0.1:8480"},
+		Partitions: min(runtime.GOMAXPROCS(0), 4),
+		Buffer:     BufferConfig{MaxBytes: 4 << 30, Visibility: time.Minute},
+		Store:      StoreConfig{CacheBytes: 32 << 20, OpenTables: 8},
+		Gateway:    gateway.Default(),
+		Worker:     worker.Default(),
+		Query:      QueryConfig{Limits: query.DefaultLimits(), Timeout: time.Minute},
+		Log:        LogConfig{Level: "info"},
+	}
+}
+
+// Validate names the first value that cannot work.
+func (c Config) Validate() error {
+	switch {
+	case c.Data == "":
+		return errors.New("data: name the folder that holds all data")
+	case c.HTTP.Address == "":
+		return errors.New("http.address: name where to listen, such as 127.0.0.1:8480")
+	case c.Partitions < 1 || c.Partitions > sample.Shards:
+		return fmt.Errorf("partitions: want 1 to %d", sample.Shards)
+	case c.Buffer.MaxBytes < 1<<20:
+		return errors.New("buffer.max_bytes: want at least 1048576 (1 MiB)")
+	case c.Buffer.Visibility < time.Second:
+		return errors.New("buffer.visibility: want at least 1s")
+	case c.Worker.ExtendAfter >= c.Buffer.Visibility:
+		return errors.New("worker.extend_after: want less than buffer.visibility, or messages in the head are delivered again")
+	case c.Query.Timeout <= 0:
+		return errors.New("query.timeout: want more than 0")
+	}
+	if _, err := logLevel(c.Log.Level); err != nil {
+		return err
+	}
+	for _, part := range []interface{ Validate() error }{c.Gateway, c.Worker} {
+		if err := part.Validate(); err != nil {
+			return err
+		}
+	}
+	if err := c.Query.Limits.Validate(); err != nil {
+		return fmt.Errorf("query.%w", err)
+	}
+	return nil
+}

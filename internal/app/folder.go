@@ -1,0 +1,95 @@
+package app
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+)
+
+// dataFormat is the version of the data folder's layout:
+//
+//	DIR/FORMAT  "weir-data 1"
+//	DIR/LOCK    held by the one process that works on the folder
+//	DIR/buffer  the queues
+//	DIR/store   journals, records, and a folder a volume
+const dataFormat = 1
+
+const formatName = "weir-data"
+
+// folder is a data folder that this process holds.
+type folder struct {
+	dir  string
+	lock *os.File
+}
+
+// openFolder makes the data folder if it is not there, takes its lock and
+// checks its format. A folder of another format is left as it is.
+func openFolder(dir string) (*folder, error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, fmt.Errorf("data folder: %w", err)
+	}
+	lock, err := os.OpenFile(filepath.Join(dir, "LOCK"), os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("data folder: %w", err)
+	}
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return nil, errors.Join(fmt.Errorf("data folder %s is in use by another weir; stop that one, or name another folder with --data: %w", dir, err), lock.Close())
+	}
+	f := &folder{dir: dir, lock: lock}
+	if err := f.checkFormat(); err != nil {
+		return nil, errors.Join(err, f.close())
+	}
+	return f, nil
+}
+
+func (f *folder) checkFormat() error {
+	path := filepath.Join(f.dir, "FORMAT")
+	want := fmt.Sprintf("%s %d", formatName, dataFormat)
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return f.writeFormat(path, want+"\n")
+	}
+	if err != nil {
+		return fmt.Errorf("data folder: %w", err)
+	}
+	if got := strings.TrimSpace(string(text)); got != want {
+		return fmt.Errorf("data folder %s is of format %q, and this program knows %q: use the weir that wrote it, or a newer one; nothing was changed", f.dir, got, want)
+	}
+	return nil
+}
+
+// writeFormat puts the format down in one step that lasts.
+func (f *folder) writeFormat(path, text string) error {
+	for _, name := range []string{"buffer", "store"} {
+		if _, err := os.Stat(filepath.Join(f.dir, name)); err == nil {
+			return fmt.Errorf("data folder %s holds %s, but no FORMAT: it is not whole; restore it, or name another folder with --data", f.dir, name)
+		}
+	}
+	temporary := path + ".new"
+	file, err := os.Create(temporary)
+	if err != nil {
+		return fmt.Errorf("data folder: %w", err)
+	}
+	_, err = file.WriteString(text)
+	if err = errors.Join(err, file.Sync(), file.Close()); err != nil {
+		return fmt.Errorf("data folder: %w", err)
+	}
+	if err := os.Rename(temporary, path); err != nil {
+		return fmt.Errorf("data folder: %w", err)
+	}
+	return errors.Join(syncFolder(f.dir), syncFolder(filepath.Dir(filepath.Clean(f.dir))))
+}
+
+func syncFolder(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+func (f *folder) close() error { return f.lock.Close() }

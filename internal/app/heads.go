@@ -1,0 +1,124 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"weir/internal/buffer"
+	"weir/internal/gateway"
+	"weir/internal/journal"
+	"weir/internal/ledger"
+	"weir/internal/message"
+	"weir/internal/query/volumes"
+	"weir/internal/store"
+	"weir/internal/worker"
+)
+
+// heads lets readers see what this process's worker has not committed yet.
+type heads struct {
+	gateway *gateway.Gateway
+	worker  *worker.Worker
+}
+
+var _ volumes.Heads = (*heads)(nil)
+
+// CatchUp waits until the worker has taken every message that this gateway's
+// life has durable by now: what was answered 204 is among them.
+func (h *heads) CatchUp(ctx context.Context) error {
+	for _, t := range h.gateway.Tallies() {
+		if t.Durable == 0 {
+			continue
+		}
+		if err := h.worker.WaitSeen(ctx, t.Queue, message.ID{Life: t.Life, Number: t.Durable - 1}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Snapshot gives a head with its journal.
+func (h *heads) Snapshot(id store.JournalID) (journal.Snapshot, bool) { return h.worker.Snapshot(id) }
+
+// accounts is what the ledger is drawn up from.
+type accounts struct {
+	*heads
+	book   *journal.Book
+	buffer buffer.Buffer
+	dead   buffer.DeadLetters
+}
+
+var _ ledger.Sources = (*accounts)(nil)
+
+// Tallies gives the life of this process's gateway.
+func (a *accounts) Tallies() []ledger.Tally {
+	var out []ledger.Tally
+	for _, t := range a.gateway.Tallies() {
+		out = append(out, ledger.Tally{
+			Life: t.Life, Queue: t.Queue, Instance: t.Instance, Numbered: t.Numbered, Accepted: t.Accepted, Last: t.Last,
+		})
+	}
+	return out
+}
+
+// Untold gives what the gateway rejected and no message tells of yet.
+func (a *accounts) Untold() uint64 { return a.gateway.Untold() }
+
+// letterPage is how many dead letters are listed at a time.
+const letterPage = 256
+
+// Buried calls yield with each dead letter that is a message.
+func (a *accounts) Buried(ctx context.Context, yield func(message.Message)) error {
+	return eachLetter(ctx, a.buffer, a.dead, func(_ int, l buffer.DeadLetter) error {
+		if m, err := message.Decode(l.Body); err == nil {
+			yield(m)
+		}
+		return nil
+	})
+}
+
+// eachLetter calls f with each dead letter of each queue.
+func eachLetter(ctx context.Context, b buffer.Buffer, dead buffer.DeadLetters, f func(int, buffer.DeadLetter) error) error {
+	for queue := range b.Queues() {
+		for after := ""; ; {
+			letters, err := dead.List(ctx, queue, after, letterPage)
+			if err != nil {
+				return err
+			}
+			for _, l := range letters {
+				if err := f(queue, l); err != nil {
+					return err
+				}
+				after = l.ID
+			}
+			if len(letters) < letterPage {
+				break
+			}
+		}
+	}
+	return nil
+}
+
+// Journals gives every journal, with its head where this process has it.
+func (a *accounts) Journals(ctx context.Context) (map[store.JournalID]journal.Snapshot, error) {
+	if err := a.book.Load(ctx); err != nil {
+		return nil, err
+	}
+	out := map[store.JournalID]journal.Snapshot{}
+	var failed error
+	for _, j := range a.book.Journals() {
+		s, ok := a.Snapshot(j.ID())
+		if !ok {
+			failed = errors.Join(failed, j.Refresh(ctx))
+			s = j.Snapshot()
+		}
+		out[j.ID()] = s
+	}
+	return out, failed
+}
+
+// Queued tells what a queue holds.
+func (a *accounts) Queued(ctx context.Context, queue int) (uint64, time.Time, error) {
+	d, err := a.buffer.Depth(ctx, queue)
+	return d.Messages, d.Oldest, err
+}

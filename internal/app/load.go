@@ -1,0 +1,162 @@
+package app
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v4"
+)
+
+// DefaultFile is the config that is read when none is named.
+const DefaultFile = "weir.yaml"
+
+// Load reads the config: the defaults, then the file, then the settings, each
+// key=value with the key's parts joined by dots. An empty file name stands
+// for DefaultFile, which need not be there. Keys that Weir does not know are
+// errors that name the nearest it does.
+func Load(file string, settings []string) (Config, error) {
+	c := Default()
+	name := file
+	if name == "" {
+		name = DefaultFile
+	}
+	text, err := os.ReadFile(name)
+	switch {
+	case err == nil:
+		if err := decodeConfig(&c, name, text); err != nil {
+			return Config{}, err
+		}
+	case file != "" || !errors.Is(err, fs.ErrNotExist):
+		return Config{}, fmt.Errorf("config: %w", err)
+	}
+	for _, s := range settings {
+		key, value, ok := strings.Cut(s, "=")
+		if !ok {
+			return Config{}, fmt.Errorf("--set %s: write it as key=value, such as worker.flush_age=5s", s)
+		}
+		if err := decodeConfig(&c, "--set "+s, settingText(key, value)); err != nil {
+			return Config{}, err
+		}
+	}
+	return c, nil
+}
+
+// settingText writes a.b=v as the YAML that says so.
+func settingText(key, value string) []byte {
+	var b strings.Builder
+	for depth, part := range strings.Split(key, ".") {
+		if depth > 0 {
+			b.WriteByte('\n')
+		}
+		fmt.Fprintf(&b, "%s%s:", strings.Repeat(" ", depth), part)
+	}
+	fmt.Fprintf(&b, " %s\n", value)
+	return []byte(b.String())
+}
+
+func decodeConfig(c *Config, name string, text []byte) error {
+	var node yaml.Node
+	if err := yaml.Unmarshal(text, &node); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	if len(node.Content) == 0 {
+		return nil // an empty file says nothing
+	}
+	if err := checkKeys(node.Content[0], reflect.TypeOf(*c), ""); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	if err := node.Decode(c); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return nil
+}
+
+// checkKeys refuses keys that the struct has no field for, and keys given twice.
+func checkKeys(n *yaml.Node, t reflect.Type, path string) error {
+	if t.Kind() != reflect.Struct || n.Kind != yaml.MappingNode {
+		if t.Kind() == reflect.Struct {
+			return fmt.Errorf("line %d: %s takes keys and values", n.Line, strings.TrimSuffix(path, "."))
+		}
+		return nil
+	}
+	fields := configFields(t)
+	given := map[string]bool{}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key := n.Content[i]
+		field, ok := fields[key.Value]
+		if !ok {
+			return fmt.Errorf("line %d: unknown key %q%s", key.Line, path+key.Value, nearestKey(key.Value, fields, path))
+		}
+		if given[key.Value] {
+			return fmt.Errorf("line %d: key %q is given twice", key.Line, path+key.Value)
+		}
+		given[key.Value] = true
+		if err := checkKeys(n.Content[i+1], field.Type, path+key.Value+"."); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// configFields gives a config struct's fields by their keys.
+func configFields(t reflect.Type) map[string]reflect.StructField {
+	out := map[string]reflect.StructField{}
+	for i := range t.NumField() {
+		f := t.Field(i)
+		name, options, _ := strings.Cut(f.Tag.Get("yaml"), ",")
+		if options == "inline" {
+			for k, v := range configFields(f.Type) {
+				out[k] = v
+			}
+			continue
+		}
+		if name == "" {
+			name = strings.ToLower(f.Name)
+		}
+		out[name] = f
+	}
+	return out
+}
+
+func nearestKey(key string, fields map[string]reflect.StructField, path string) string {
+	best, distance := "", 1+max(len(key)/2, 2)
+	names := make([]string, 0, len(fields))
+	for name := range fields {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		if d := editDistance(key, name); d < distance {
+			best, distance = name, d
+		}
+	}
+	if best != "" {
+		return fmt.Sprintf("; did you mean %q?", path+best)
+	}
+	return "; known are " + strings.Join(names, ", ")
+}
+
+// editDistance is Levenshtein's.
+func editDistance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := 1
+			if a[i] == b[j] {
+				cost = 0
+			}
+			diagonal, row[j+1] = row[j+1], min(row[j]+1, row[j+1]+1, diagonal+cost)
+		}
+	}
+	return row[len(b)]
+}

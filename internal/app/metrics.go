@@ -1,0 +1,80 @@
+package app
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// metrics serves Weir's own metrics in Prometheus' text format.
+func (a *App) metrics() http.Handler {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		&collector{a},
+	)
+	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
+}
+
+// collector reads the roles' own counts when it is asked.
+type collector struct{ *App }
+
+// Describe gives nothing: what is collected depends on the queues there are.
+func (c *collector) Describe(chan<- *prometheus.Desc) {}
+
+// Collect reads all counts.
+func (c *collector) Collect(out chan<- prometheus.Metric) {
+	g := c.gateway.Counts()
+	counter := func(name, help string, value float64, labels ...string) {
+		send(out, prometheus.CounterValue, name, help, value, labels)
+	}
+	gauge := func(name, help string, value float64, labels ...string) {
+		send(out, prometheus.GaugeValue, name, help, value, labels)
+	}
+	counter("weir_gateway_requests_total", "Intake requests.", float64(g.Requests))
+	counter("weir_gateway_refused_requests_total", "Intake requests answered with an error for all.", float64(g.Refused))
+	counter("weir_gateway_samples_total", "Samples answered 204, or kept from a request with bad lines.", float64(g.Samples))
+	counter("weir_gateway_rejected_total", "Lines or values refused in answers.", float64(g.Rejected))
+	counter("weir_gateway_bytes_total", "Unpacked bytes of intake requests.", float64(g.Bytes))
+	counter("weir_gateway_message_bytes_total", "Bytes of messages that the buffer has.", float64(g.Sent))
+	gauge("weir_catalog_series", "Series that are registered.", float64(c.catalog.Len()))
+	ready := 0.0
+	if c.ready.Load() {
+		ready = 1
+	}
+	gauge("weir_ready", "Whether /readyz answers 200.", ready)
+	for _, h := range c.worker.Heads() {
+		queue := strconv.Itoa(h.Queue)
+		gauge("weir_head_samples", "Samples that no commit names yet.", float64(h.Samples), "queue", queue)
+		gauge("weir_head_messages", "Messages that no commit names yet.", float64(h.Messages), "queue", queue)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	for queue := range c.queues.Queues() {
+		d, err := c.queues.Depth(ctx, queue)
+		if err != nil {
+			continue // the scrape shows the queue missing
+		}
+		name := strconv.Itoa(queue)
+		gauge("weir_queue_messages", "Messages that are not acked.", float64(d.Messages), "queue", name)
+		gauge("weir_queue_bytes", "Bytes of messages that are not acked.", float64(d.Bytes), "queue", name)
+		if !d.Oldest.IsZero() {
+			gauge("weir_queue_oldest_seconds", "Age of the oldest message that is not acked.", time.Since(d.Oldest).Seconds(), "queue", name)
+		}
+	}
+}
+
+// send makes a metric; labels are names and values in turn.
+func send(out chan<- prometheus.Metric, kind prometheus.ValueType, name, help string, value float64, labels []string) {
+	var names, values []string
+	for i := 0; i+1 < len(labels); i += 2 {
+		names, values = append(names, labels[i]), append(values, labels[i+1])
+	}
+	out <- prometheus.MustNewConstMetric(prometheus.NewDesc(name, help, names, nil), kind, value, values...)
+}

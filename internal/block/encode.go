@@ -1,0 +1,220 @@
+package block
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+
+	"weir/internal/sample"
+)
+
+// encoder is the memory that encoding one batch needs.
+type encoder struct {
+	columns [sections][]byte
+	packed  []byte
+	forms   []form
+	numbers []int64
+	vectors vectors
+
+	small      []uint64          // a column of the table
+	dictionary map[string]uint64 // the place of each text
+	texts      []string
+}
+
+var encoders = sync.Pool{New: func() any { return &encoder{dictionary: map[string]uint64{}} }}
+
+// Encode appends b as one block to dst. It checks b first; the error says
+// what is wrong with it. The same batch gives the same bytes. b is not kept.
+//
+// What comes back from Decode is what b says, with two freedoms: Texts holds
+// each text that a sample has once, in order of their first use, and
+// Qualities is nil where all are Good.
+func Encode(dst []byte, b *Batch) ([]byte, error) {
+	if err := b.Validate(); err != nil {
+		return dst, fmt.Errorf("encode block: %w", err)
+	}
+	e := encoders.Get().(*encoder)
+	defer e.release()
+	for i := range e.columns {
+		e.columns[i] = e.columns[i][:0]
+	}
+	e.vectors.find(b)
+	e.chooseForms(b)
+	l := &layout{header: header{handles: len(b.Handles), keys: len(b.Keys), samples: b.Samples()}}
+	l.first, l.span = e.vectors.bounds()
+	e.appendColumns(b, l)
+	l.texts = len(e.texts)
+	return e.assemble(dst, l), nil
+}
+
+// release gives the memory back, without what it points to of the batch.
+func (e *encoder) release() {
+	clear(e.dictionary)
+	clear(e.texts)
+	clear(e.vectors.list)
+	e.texts = e.texts[:0]
+	encoders.Put(e)
+}
+
+// appendColumns writes every section's raw bytes, and the header's flags.
+func (e *encoder) appendColumns(b *Batch, l *layout) {
+	c := &e.columns
+	c[sectionTable] = e.appendTable(c[sectionTable], b)
+	c[sectionHandles] = appendHandles(c[sectionHandles], b.Handles)
+	c[sectionKeys] = appendStrings(c[sectionKeys], b.Keys)
+	c[sectionTimeFirsts], c[sectionTimeTurns] =
+		e.vectors.append(c[sectionTimeFirsts], c[sectionTimeTurns], l.first)
+	c[sectionFirsts] = e.appendFirsts(c[sectionFirsts], b)
+	c[sectionDeltas] = e.appendDeltas(slices.Grow(c[sectionDeltas], b.Samples()), b)
+	c[sectionPlanes] = e.appendPlanes(c[sectionPlanes], b)
+	c[sectionBools] = e.appendBools(c[sectionBools], b)
+	c[sectionTextRefs] = e.appendTextRefs(c[sectionTextRefs], b)
+	c[sectionTexts] = appendStrings(c[sectionTexts], e.texts)
+
+	extras := c[sectionExtras]
+	if slices.ContainsFunc(b.Qualities, func(q sample.Quality) bool { return q != sample.Good }) {
+		l.flags |= flagQualities
+		extras = appendLengths(extras, b.Qualities)
+	}
+	if b.Versions != nil {
+		l.flags |= flagVersions
+		extras = appendLengths(extras, b.Versions)
+	}
+	if b.Positions != nil {
+		l.flags |= flagPositions
+		extras = appendLengths(extras, b.Positions)
+	}
+	c[sectionExtras] = extras
+}
+
+// appendTable appends the run-length columns that have one value a run: all
+// kinds, all counts, the forms of the float64 runs that have samples, and the
+// time references of the runs that have samples.
+func (e *encoder) appendTable(dst []byte, b *Batch) []byte {
+	dst = appendLengths(dst, b.Kinds)
+	e.small = e.small[:0]
+	for i := range b.Ends {
+		start, end := b.Run(i)
+		e.small = append(e.small, uint64(end-start))
+	}
+	dst = appendLengths(dst, e.small)
+	e.small = e.small[:0]
+	for i, f := range e.forms {
+		if start, end := b.Run(i); b.Kinds[i] == sample.Float64 && start < end {
+			e.small = append(e.small, uint64(f))
+		}
+	}
+	dst = appendLengths(dst, e.small)
+	return appendLengths(dst, e.vectors.refs)
+}
+
+// appendPlanes appends the floats that are no short decimals, each XORed with
+// the one before it in its run: first the highest byte of all, then the next
+// lower, down to the lowest.
+func (e *encoder) appendPlanes(dst []byte, b *Batch) []byte {
+	n := 0
+	for i, f := range e.forms {
+		if f == formPlanes {
+			start, end := b.Run(i)
+			n += end - start
+		}
+	}
+	dst = resize(dst, 8*n)
+	at := 0
+	for i, f := range e.forms {
+		if f != formPlanes {
+			continue
+		}
+		start, end := b.Run(i)
+		var last uint64
+		for _, v := range b.Bits[start:end] {
+			x := v ^ last
+			last = v
+			for p := range 8 {
+				dst[p*n+at] = byte(x >> (56 - 8*p))
+			}
+			at++
+		}
+	}
+	return dst
+}
+
+// appendBools appends the bools as bits, the first in the lowest bit.
+func (e *encoder) appendBools(dst []byte, b *Batch) []byte {
+	n := 0
+	for i, f := range e.forms {
+		if f != formBool {
+			continue
+		}
+		start, end := b.Run(i)
+		for _, v := range b.Bits[start:end] {
+			if n%8 == 0 {
+				dst = append(dst, 0)
+			}
+			dst[n/8] |= byte(v) << (n % 8)
+			n++
+		}
+	}
+	return dst
+}
+
+// appendTextRefs collects the distinct texts and appends their places.
+func (e *encoder) appendTextRefs(dst []byte, b *Batch) []byte {
+	var last string
+	var place uint64
+	for i, f := range e.forms {
+		if f != formText {
+			continue
+		}
+		start, end := b.Run(i)
+		for _, v := range b.Bits[start:end] {
+			if text := b.Texts[v]; len(e.texts) == 0 || text != last {
+				last = text
+				var known bool
+				if place, known = e.dictionary[text]; !known {
+					place = uint64(len(e.texts))
+					e.dictionary[text] = place
+					e.texts = append(e.texts, text)
+				}
+			}
+			dst = appendNumber(dst, place)
+		}
+	}
+	return dst
+}
+
+// assemble packs the sections and puts the block together.
+func (e *encoder) assemble(dst []byte, l *layout) []byte {
+	e.packed = e.packed[:0]
+	var ends [sections]int
+	for i, raw := range e.columns {
+		p := &l.parts[i]
+		p.raw = len(raw)
+		if e.packed, p.packed = pack(e.packed, raw); p.packed {
+			ends[i] = len(e.packed)
+		}
+	}
+	start := 0
+	for i, raw := range e.columns {
+		l.parts[i].stored = raw
+		if l.parts[i].packed {
+			l.parts[i].stored = e.packed[start:ends[i]]
+			start = ends[i]
+		}
+	}
+	begin := len(dst)
+	dst = l.append(dst)
+	for _, p := range l.parts {
+		dst = append(dst, p.stored...)
+	}
+	return l.seal(dst, begin)
+}
+
+// resize gives a slice of n elements, in the memory of s where it is enough.
+// What the elements hold is not said.
+func resize[T any](s []T, n int) []T {
+	if cap(s) < n {
+		return make([]T, n)
+	}
+	return s[:n]
+}

@@ -1,0 +1,200 @@
+package block
+
+import (
+	"encoding/binary"
+	"math/bits"
+
+	"weir/internal/sample"
+)
+
+// form is how a run's values are written. Up to maxScale: floats, as integers
+// after scaling by that power of ten.
+type form uint8
+
+const (
+	formPlanes form = maxScale + 1 + iota // floats, as byte planes
+	formInt
+	formBool
+	formText
+	forms
+)
+
+// integral says whether values of the form go to the columns of integers.
+func (f form) integral() bool { return f != formPlanes && f <= formInt }
+
+// formOf gives the form of a kind's values; of a float64 run it is chosen.
+func formOf(k sample.Kind) form {
+	switch k {
+	case sample.Int64:
+		return formInt
+	case sample.Bool:
+		return formBool
+	case sample.String:
+		return formText
+	}
+	return formPlanes
+}
+
+// How the first integers of the runs are written.
+const (
+	firstsChained = 0 // as the distance from that of the last run of the same form
+	firstsAbove   = 1 // as the distance from the least of the same form
+)
+
+// A shorter run whose floats need fewer decimals by chance is scaled as most
+// runs are, at most so many powers of ten higher: one long stretch of forms
+// costs less than a change to and fro.
+const (
+	shortRun = 16
+	maxRaise = 3
+)
+
+// chooseForms fills forms, one a run, and numbers, one a sample: the integers
+// of the runs that have an integral form.
+func (e *encoder) chooseForms(b *Batch) {
+	e.forms = e.forms[:0]
+	e.numbers = resize(e.numbers, b.Samples())
+	var seen [maxScale + 1]int
+	for i, kind := range b.Kinds {
+		f := formOf(kind)
+		start, end := b.Run(i)
+		switch kind {
+		case sample.Int64:
+			for j, v := range b.Bits[start:end] {
+				e.numbers[start+j] = int64(v)
+			}
+		case sample.Float64:
+			scale, ok := scaleRun(e.numbers[start:end], b.Bits[start:end], 0, maxScale)
+			if ok {
+				f = form(scale)
+				if start < end {
+					seen[scale]++
+				}
+			}
+		}
+		e.forms = append(e.forms, f)
+	}
+	usual := 0
+	for scale, n := range seen {
+		if n >= seen[usual] {
+			usual = scale
+		}
+	}
+	for i, f := range e.forms {
+		start, end := b.Run(i)
+		if int(f) < usual && usual-int(f) <= maxRaise && end-start < shortRun {
+			e.raise(i, b.Bits[start:end], e.numbers[start:end], usual)
+		}
+	}
+}
+
+// raise scales run i by another power of ten, where all its values bear it.
+func (e *encoder) raise(i int, values []uint64, numbers []int64, scale int) {
+	for j, v := range values {
+		n, ok := scaleOne(v, scale)
+		if !ok {
+			scaleRun(numbers, values, int(e.forms[i]), int(e.forms[i]))
+			return
+		}
+		numbers[j] = n
+	}
+	e.forms[i] = form(scale)
+}
+
+// integers calls yield for each run of integers, with its place in numbers.
+func (e *encoder) integers(b *Batch, yield func(f form, numbers []int64)) {
+	for i, f := range e.forms {
+		start, end := b.Run(i)
+		if f.integral() && start < end {
+			yield(f, e.numbers[start:end])
+		}
+	}
+}
+
+// appendFirsts appends the first integers of the runs, in the mode that needs
+// fewer bits.
+func (e *encoder) appendFirsts(dst []byte, b *Batch) []byte {
+	var last, least [forms]int64
+	var used [forms]bool
+	e.integers(b, func(f form, numbers []int64) {
+		if !used[f] || numbers[0] < least[f] {
+			least[f], used[f] = numbers[0], true
+		}
+	})
+	runs, chained, above := 0, 0, 0
+	for _, base := range least {
+		above += bits.Len64(zigzag(base))
+	}
+	e.integers(b, func(f form, numbers []int64) {
+		runs++
+		chained += bits.Len64(zigzag(numbers[0] - last[f]))
+		above += bits.Len64(uint64(numbers[0]) - uint64(least[f]))
+		last[f] = numbers[0]
+	})
+	if runs == 0 {
+		return dst
+	}
+	last, used = [forms]int64{}, [forms]bool{}
+	if above < chained {
+		dst = append(dst, firstsAbove)
+		e.integers(b, func(f form, numbers []int64) {
+			if !used[f] {
+				used[f] = true
+				dst = binary.AppendUvarint(dst, zigzag(least[f]))
+			}
+			dst = appendNumber(dst, uint64(numbers[0])-uint64(least[f]))
+		})
+		return dst
+	}
+	dst = append(dst, firstsChained)
+	e.integers(b, func(f form, numbers []int64) {
+		dst = appendNumber(dst, zigzag(numbers[0]-last[f]))
+		last[f] = numbers[0]
+	})
+	return dst
+}
+
+// appendDeltas appends the distances between neighbours within each run.
+func (e *encoder) appendDeltas(dst []byte, b *Batch) []byte {
+	e.integers(b, func(_ form, numbers []int64) {
+		last := numbers[0]
+		for _, n := range numbers[1:] {
+			dst = appendNumber(dst, zigzag(n-last))
+			last = n
+		}
+	})
+	return dst
+}
+
+// firsts reads what appendFirsts wrote.
+type firsts struct {
+	from  cursor
+	above bool
+	used  [forms]bool
+	last  [forms]int64 // the form's least where above
+}
+
+func readFirsts(raw []byte) *firsts {
+	f := &firsts{from: cursor{data: raw}}
+	if len(raw) > 0 {
+		mode := f.from.uvarint()
+		if mode > firstsAbove {
+			f.from.fail()
+		}
+		f.above = mode == firstsAbove
+	}
+	return f
+}
+
+// next gives the first integer of the next run.
+func (f *firsts) next(of form) int64 {
+	if !f.above {
+		f.last[of] += f.from.varint()
+		return f.last[of]
+	}
+	if !f.used[of] {
+		f.used[of] = true
+		f.last[of] = f.from.varint()
+	}
+	return f.last[of] + int64(f.from.uvarint())
+}

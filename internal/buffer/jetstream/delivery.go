@@ -1,0 +1,132 @@
+package jetstream
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"weir/internal/buffer"
+)
+
+// delivery is one message handed to one receiver.
+type delivery struct {
+	queue    *queue
+	message  *nats.Msg
+	sequence uint64
+	sent     time.Time
+	attempts int
+}
+
+var (
+	_ buffer.Delivery = (*delivery)(nil)
+	_ buffer.Extender = (*delivery)(nil)
+)
+
+// deliveries makes deliveries of messages: from here on they have begun. When
+// that can't be written down, all are given back.
+func (q *queue) deliveries(ctx context.Context, messages []*nats.Msg) ([]buffer.Delivery, error) {
+	made := make([]*delivery, len(messages))
+	starts := make([]begun, len(messages))
+	var err error
+	for i, m := range messages {
+		var meta *nats.MsgMetadata
+		if meta, err = m.Metadata(); err != nil {
+			break
+		}
+		made[i] = &delivery{queue: q, message: m, sequence: meta.Sequence.Stream, sent: meta.Timestamp}
+		starts[i] = begun{seq: meta.Sequence.Stream, delivered: meta.NumDelivered}
+	}
+	var counts []int
+	if err == nil {
+		counts, err = q.attempts.Begin(starts)
+	}
+	if err != nil {
+		for _, m := range messages {
+			_ = m.Respond(nakAfter(time.Second)) // else it comes after the visibility timeout
+		}
+		return nil, q.engine.asPort(ctx, err)
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	given := make([]buffer.Delivery, len(made))
+	for i, d := range made {
+		d.attempts = counts[i]
+		delete(q.nacked, d.sequence)
+		given[i] = d
+	}
+	return given, nil
+}
+
+// nakNow gives a delivery back at once.
+var nakNow = []byte("-NAK")
+
+// nakAfter is the server's word for giving a delivery back.
+func nakAfter(delay time.Duration) []byte {
+	if delay <= 0 {
+		return nakNow
+	}
+	option, err := json.Marshal(struct {
+		Delay time.Duration `json:"delay"`
+	}{delay})
+	if err != nil {
+		return nakNow
+	}
+	return append([]byte("-NAK "), option...)
+}
+
+// ID implements buffer.Delivery.
+func (d *delivery) ID() string { return strconv.FormatUint(d.sequence, 10) }
+
+// Body implements buffer.Delivery.
+func (d *delivery) Body() []byte { return d.message.Data }
+
+// Sent implements buffer.Delivery.
+func (d *delivery) Sent() time.Time { return d.sent }
+
+// Attempts implements buffer.Delivery.
+func (d *delivery) Attempts() int { return d.attempts }
+
+// Ack implements buffer.Delivery. It returns when the server has removed the
+// message and synced that.
+func (d *delivery) Ack(ctx context.Context) error {
+	if err := d.settle(ctx, "ack", []byte("+ACK")); err != nil {
+		return err
+	}
+	d.queue.attempts.Settle(d.sequence)
+	return nil
+}
+
+// Nack implements buffer.Delivery.
+func (d *delivery) Nack(ctx context.Context, delay time.Duration) error {
+	q := d.queue
+	q.mu.Lock()
+	q.nacked[d.sequence] = struct{}{}
+	q.mu.Unlock()
+	err := d.settle(ctx, "nack", nakAfter(delay))
+	if err != nil {
+		q.mu.Lock()
+		delete(q.nacked, d.sequence)
+		q.mu.Unlock()
+	}
+	return err
+}
+
+// Extend implements buffer.Extender.
+func (d *delivery) Extend(ctx context.Context) error {
+	return d.settle(ctx, "extend", []byte("+WPI"))
+}
+
+func (d *delivery) settle(ctx context.Context, op string, word []byte) error {
+	if err := d.queue.engine.request(ctx, d.message.Reply, word); err != nil {
+		return &buffer.Error{Op: op, Queue: d.queue.number, Err: err}
+	}
+	return nil
+}
+
+// joinClose closes what can't be used after err.
+func joinClose(err error, c io.Closer) error { return errors.Join(err, c.Close()) }

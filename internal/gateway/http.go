@@ -1,0 +1,130 @@
+package gateway
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+
+	"weir/internal/buffer"
+	"weir/internal/catalog"
+	"weir/internal/gateway/body"
+	"weir/internal/gateway/jsonl"
+	"weir/internal/gateway/lineprotocol"
+	"weir/internal/problem"
+)
+
+// retryAfter is how many seconds a refused sender is told to wait.
+const retryAfter = 1
+
+// Register adds the intake's paths to mux.
+func (g *Gateway) Register(mux *http.ServeMux) {
+	mux.HandleFunc("POST /write", g.writeLines)
+	mux.HandleFunc("POST /api/v2/write", g.writeLines)
+	mux.HandleFunc("POST /api/v1/samples", g.writeObjects)
+}
+
+func (g *Gateway) writeLines(w http.ResponseWriter, r *http.Request) {
+	precision, err := lineprotocol.ParsePrecision(r.URL.Query().Get("precision"))
+	if err != nil {
+		problem.Write(w, http.StatusBadRequest, "Unknown precision", err.Error())
+		return
+	}
+	g.serve(w, r, func(body []byte, to *request) {
+		d := g.lines.Get().(*lineprotocol.Decoder[*catalog.Series])
+		defer g.lines.Put(d)
+		d.Decode(body, precision, g.now().UnixNano(), to)
+	})
+}
+
+func (g *Gateway) writeObjects(w http.ResponseWriter, r *http.Request) {
+	g.serve(w, r, func(body []byte, to *request) {
+		d := g.objects.Get().(*jsonl.Decoder[*catalog.Series])
+		defer g.objects.Put(d)
+		d.Decode(body, g.now().UnixNano(), to)
+	})
+}
+
+// serve reads a request's body, decodes it, stores what is good and answers.
+func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, decode func([]byte, *request)) {
+	g.counts.requests.Add(1)
+	select {
+	case g.reading <- struct{}{}:
+	case <-r.Context().Done():
+		return // the client gave up while waiting
+	}
+	to := g.newRequest(r.Context())
+	err := g.read(r, to, decode)
+	<-g.reading
+	if err != nil {
+		g.refuse(w, err)
+		return
+	}
+	g.rejected.Add(to.rejected)
+	g.counts.rejected.Add(to.rejected)
+	if err := to.store(); err != nil {
+		g.refuse(w, err)
+		return
+	}
+	g.counts.samples.Add(uint64(to.samples))
+	if to.rejected > 0 {
+		answerFaults(w, to)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+func (g *Gateway) read(r *http.Request, to *request, decode func([]byte, *request)) error {
+	raw, err := g.bodies.Read(nil, r.Body, r.Header.Get("Content-Encoding"))
+	if err != nil {
+		return err
+	}
+	g.counts.bytes.Add(uint64(len(raw)))
+	decode(raw, to)
+	return nil
+}
+
+// refuse answers a request of which nothing was surely stored.
+func (g *Gateway) refuse(w http.ResponseWriter, err error) {
+	g.counts.refused.Add(1)
+	switch {
+	case errors.Is(err, errBusy), errors.Is(err, buffer.ErrFull), errors.Is(err, buffer.ErrUnavailable), errors.Is(err, buffer.ErrClosed):
+		w.Header().Set("Retry-After", strconv.Itoa(retryAfter))
+		problem.Write(w, http.StatusServiceUnavailable, "Buffer takes no more", err.Error()+"; send the request again")
+	case errors.Is(err, body.ErrTooLarge), errors.Is(err, buffer.ErrTooLarge):
+		problem.Write(w, http.StatusRequestEntityTooLarge, "Body too large", err.Error())
+	case errors.Is(err, body.ErrEncoding):
+		problem.Write(w, http.StatusUnsupportedMediaType, "Unknown content encoding", err.Error())
+	default:
+		problem.Write(w, http.StatusBadRequest, "Unreadable body", err.Error())
+	}
+}
+
+// answerFaults tells which lines were not kept and why; the others are stored.
+func answerFaults(w http.ResponseWriter, r *request) {
+	kept := "nothing of the request was kept"
+	if r.samples > 0 {
+		kept = fmt.Sprintf("the other %d samples of the request are stored", r.samples)
+	}
+	answer := struct {
+		Type     string  `json:"type"`
+		Title    string  `json:"title"`
+		Status   int     `json:"status"`
+		Detail   string  `json:"detail"`
+		Accepted int     `json:"accepted"`
+		Rejected uint64  `json:"rejected"`
+		Errors   []Fault `json:"errors"`
+	}{
+		Type: "urn:weir:problem:lines-rejected", Title: "Lines rejected", Status: http.StatusBadRequest,
+		Detail:   fmt.Sprintf("%d lines or values were rejected, the first in line %d: %s; %s", r.rejected, r.faults[0].Line, r.faults[0].Reason, kept),
+		Accepted: r.samples, Rejected: r.rejected, Errors: r.faults,
+	}
+	text, err := json.Marshal(answer)
+	if err != nil {
+		panic("gateway: strings and integers have no JSON: " + err.Error())
+	}
+	w.Header().Set("Content-Type", problem.ContentType)
+	w.WriteHeader(http.StatusBadRequest)
+	_, _ = w.Write(append(text, '\n')) // a client that has gone can't be told
+}

@@ -1,0 +1,28 @@
+package journal
+
+import (
+	"weir/internal/block"
+	"weir/internal/message"
+)
+
+// Pending is a message that waits in a worker's head, as a reader sees it.
+// Nothing of it changes.
+type Pending struct {
+	Message message.Message // without its block
+	Batch   *block.Batch    // registered series only
+	Refused uint64          // samples of the message that go to the quarantine
+}
+
+// Snapshot is a journal, and the head that writes it, as of one moment.
+type Snapshot struct {
+	Commits []Placed
+	Horizon message.Stamp
+	Pending []Pending // none that Commits name, in the order of law 6
+}
+
+// Snapshot gives what the journal says by now; a head is the worker's to add.
+func (j *Journal) Snapshot() Snapshot {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return Snapshot{Commits: j.state.Commits(), Horizon: j.state.horizon}
+}

@@ -1,0 +1,181 @@
+package query
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"weir/internal/sample"
+)
+
+// Aggregation is a selection cut into windows of which each gives one value.
+//
+// Windows are aligned to the epoch, floored for times before it, so a week
+// begins on a Thursday. The first and the last one of a range count only what
+// lies in the range. Windows without samples are left out.
+type Aggregation struct {
+	Selection
+	Function Function
+	Window   int64 // ns, above 0
+	// Grouped combines the series that have equal values of the tags By, all
+	// of them when By is empty; else each series is a group of its own.
+	// MetricName in By stands for the metric.
+	Grouped bool
+	By      []string
+}
+
+// Aggregate calls yield for each group that has samples, in the order of
+// Compare, with the starts of its windows as times. A group that is a series
+// is named as it is; any other has the tags By alone, and the metric if that
+// is the same in all its series that have samples, else none. The series of a
+// group are combined in the order of Compare: floats are summed by series and
+// then across series, First and Last take the earlier series and the later one
+// among equal times. Where int64 and float64 series meet in a group, int64
+// values become the nearest float64. The Points are valid only during the call.
+func (e *Engine) Aggregate(ctx context.Context, a Aggregation, yield func(*Points) error) error {
+	if a.Window <= 0 {
+		return errors.New("the window of an aggregate must be above 0")
+	}
+	if a.Function < Count || a.Function > Last {
+		return fmt.Errorf("%s is not a function", a.Function)
+	}
+	list, err := e.Series(ctx, a.Selection)
+	if err != nil {
+		return err
+	}
+	if a.Grouped {
+		return e.aggregateGroups(ctx, a, list, yield)
+	}
+	return e.aggregateSeries(ctx, a, list, yield)
+}
+
+func (e *Engine) aggregateSeries(ctx context.Context, a Aggregation, list []SeriesInfo, yield func(*Points) error) error {
+	kinds := make([]sample.Kind, len(list))
+	for i := range list {
+		var err error
+		if kinds[i], err = a.Function.inputKind(list, []int{i}); err != nil {
+			return err
+		}
+	}
+	var g group
+	var out Points
+	at := 0 // the place in the list, which Samples follows
+	return e.samples(ctx, list, a.Selection, func(p *Points) error {
+		for Compare(list[at].Series, p.Info.Series) != 0 {
+			if at++; at == len(list) {
+				return fmt.Errorf("the source gave %s, which was not asked for, or out of order", p.Info.Series)
+			}
+		}
+		g.reset(kinds[at])
+		g.add(&a, p, math.MaxInt) // one series has no more windows than samples
+		out.Info = &SeriesInfo{Series: p.Info.Series, ID: p.Info.ID}
+		if err := g.write(a.Function, &out); err != nil {
+			return err
+		}
+		return yield(&out)
+	})
+}
+
+func (e *Engine) aggregateGroups(ctx context.Context, a Aggregation, list []SeriesInfo, yield func(*Points) error) error {
+	groups, of, err := makeGroups(a, list)
+	if err != nil {
+		return err
+	}
+	left := e.limits.MaxWindows
+	var key []byte
+	err = e.samples(ctx, list, a.Selection, func(p *Points) error {
+		key = p.Info.Series.AppendKey(key[:0])
+		g := of[string(key)]
+		if g == nil {
+			return fmt.Errorf("the source gave %s, which was not asked for", p.Info.Series)
+		}
+		if len(g.cells) == 0 {
+			g.series.Metric = p.Info.Series.Metric
+		} else if g.series.Metric != p.Info.Series.Metric {
+			g.series.Metric = ""
+		}
+		had := len(g.cells)
+		if !g.add(&a, p, left) {
+			return &LimitError{"max_windows", e.limits.MaxWindows,
+				"give a longer window, a shorter range, or group by fewer tags"}
+		}
+		left -= len(g.cells) - had
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	groups = slices.DeleteFunc(groups, func(g *group) bool { return len(g.cells) == 0 })
+	slices.SortFunc(groups, func(x, y *group) int { return Compare(x.series, y.series) })
+	var out Points
+	for _, g := range groups {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		out.Info = &SeriesInfo{Series: g.series}
+		if err := g.write(a.Function, &out); err != nil {
+			return err
+		}
+		if err := yield(&out); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// makeGroups divides series into groups; the map leads there from their keys.
+func makeGroups(a Aggregation, list []SeriesInfo) ([]*group, map[string]*group, error) {
+	var groups []*group
+	var members [][]int
+	places := map[string]int{} // by the values of the tags
+	of := make(map[string]*group, len(list))
+	var key []byte
+	for i := range list {
+		series := list[i].Series
+		key = key[:0]
+		for _, name := range a.By {
+			value := valueOf(series, name)
+			key = binary.AppendUvarint(key, uint64(len(value)))
+			key = append(key, value...)
+		}
+		place, ok := places[string(key)]
+		if !ok {
+			place = len(groups)
+			places[string(key)] = place
+			groups = append(groups, &group{series: sample.Series{Tags: groupTags(series, a.By)}})
+			members = append(members, nil)
+		}
+		members[place] = append(members[place], i)
+		of[series.Key()] = groups[place]
+	}
+	for place, g := range groups {
+		kind, err := a.Function.inputKind(list, members[place])
+		if err != nil {
+			return nil, nil, err
+		}
+		g.reset(kind)
+	}
+	return groups, of, nil
+}
+
+func valueOf(series sample.Series, name string) string {
+	if name == MetricName {
+		return series.Metric
+	}
+	return series.Tag(name)
+}
+
+func groupTags(series sample.Series, by []string) []sample.Tag {
+	var tags []sample.Tag
+	for _, name := range by {
+		if value := series.Tag(name); value != "" && name != MetricName {
+			tags = append(tags, sample.Tag{Name: name, Value: value})
+		}
+	}
+	slices.SortFunc(tags, func(x, y sample.Tag) int { return strings.Compare(x.Name, y.Name) })
+	return slices.Compact(tags)
+}

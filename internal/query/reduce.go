@@ -1,0 +1,180 @@
+package query
+
+import (
+	"math"
+	"math/big"
+	"math/bits"
+
+	"weir/internal/sample"
+)
+
+// cell is what a function has made of the samples of one window so far. Which
+// fields mean something depends on the function.
+type cell struct {
+	start int64
+	count int64
+	time  int64  // of the sample that First or Last chose
+	bits  uint64 // the value; of an int64 sum the lower half of 128 bits
+	high  int64  // the upper half of an int64 sum
+	text  string // the value when the kind is String
+}
+
+// windowOf gives the first and last ns of the window that holds t. Windows are
+// aligned to the epoch; what int64 can't say is cut off at its ends.
+func windowOf(t, window int64) (first, last int64) {
+	offset := t % window
+	if offset < 0 {
+		offset += window
+	}
+	first, last = math.MinInt64, math.MaxInt64
+	if t >= math.MinInt64+offset {
+		first = t - offset
+	}
+	if left := window - offset - 1; t <= math.MaxInt64-left {
+		last = t + left
+	}
+	return first, last
+}
+
+// reduce makes a cell of the samples i to j-1, which lie in one window.
+func (f Function) reduce(p *Points, i, j int) cell {
+	c := cell{count: int64(j - i)}
+	kind := p.Info.Kind
+	switch f {
+	case First, Last:
+		at := i
+		if f == Last {
+			at = j - 1
+		}
+		c.time = p.Times[at]
+		if kind == sample.String {
+			c.text = p.Texts[at]
+		} else {
+			c.bits = p.Bits[at]
+		}
+	case Sum, Mean:
+		if kind == sample.Float64 {
+			c.bits = sumFloats(p.Bits[i:j])
+		} else {
+			c.bits, c.high = sumInts(p.Bits[i:j])
+		}
+	case Min, Max:
+		c.bits = p.Bits[i]
+		for _, b := range p.Bits[i+1 : j] {
+			if f.prefers(kind, b, c.bits) {
+				c.bits = b
+			}
+		}
+	}
+	return c
+}
+
+func sumFloats(values []uint64) uint64 {
+	sum := math.Float64frombits(values[0])
+	for _, b := range values[1:] {
+		sum += math.Float64frombits(b)
+	}
+	return math.Float64bits(sum)
+}
+
+func sumInts(values []uint64) (low uint64, high int64) {
+	for _, b := range values {
+		low, high = addWide(low, high, b, int64(b)>>63)
+	}
+	return low, high
+}
+
+// addWide adds two integers of 128 bits. It takes more samples than memory
+// holds to overflow one.
+func addWide(low uint64, high int64, low2 uint64, high2 int64) (uint64, int64) {
+	sum, carry := bits.Add64(low, low2, 0)
+	return sum, high + high2 + int64(carry)
+}
+
+// wideFloat rounds an integer of 128 bits to the nearest float64.
+func wideFloat(low uint64, high int64) float64 {
+	if high == int64(low)>>63 {
+		return float64(int64(low))
+	}
+	wide := new(big.Int).Lsh(big.NewInt(high), 64)
+	wide.Add(wide, new(big.Int).SetUint64(low))
+	nearest, _ := new(big.Float).SetInt(wide).Float64()
+	return nearest
+}
+
+// prefers says whether Min or Max takes a value rather than the one it has.
+func (f Function) prefers(kind sample.Kind, value, had uint64) bool {
+	if f == Max {
+		value, had = had, value
+	}
+	switch kind {
+	case sample.Int64:
+		return int64(value) < int64(had)
+	case sample.Bool:
+		return value < had
+	}
+	x, y := math.Float64frombits(value), math.Float64frombits(had)
+	if f == Max && math.IsNaN(x) {
+		return !math.IsNaN(y) // x is the one it has
+	}
+	if f == Min && math.IsNaN(y) {
+		return !math.IsNaN(x)
+	}
+	return x < y || x == y && math.Signbit(x) && !math.Signbit(y)
+}
+
+// convert turns a cell over values of one kind into one over another: of int64
+// into float64, and of bool, whose sum is an int64 already, into either.
+func (f Function) convert(c *cell, from, to sample.Kind) {
+	if from == to || to != sample.Float64 {
+		return
+	}
+	if f == Sum || f == Mean {
+		c.bits, c.high = math.Float64bits(wideFloat(c.bits, c.high)), 0
+		return
+	}
+	c.bits = math.Float64bits(float64(int64(c.bits)))
+}
+
+// combine adds to a cell what a later series of the group has in its window.
+func (f Function) combine(kind sample.Kind, c *cell, more cell) {
+	c.count += more.count
+	switch f {
+	case First:
+		if more.time < c.time {
+			c.time, c.bits, c.text = more.time, more.bits, more.text
+		}
+	case Last:
+		if more.time >= c.time {
+			c.time, c.bits, c.text = more.time, more.bits, more.text
+		}
+	case Sum, Mean:
+		if kind == sample.Float64 {
+			c.bits = sumFloats([]uint64{c.bits, more.bits})
+		} else {
+			c.bits, c.high = addWide(c.bits, c.high, more.bits, more.high)
+		}
+	case Min, Max:
+		if f.prefers(kind, more.bits, c.bits) {
+			c.bits = more.bits
+		}
+	}
+}
+
+// finish gives the bits of the function's value, and false where that is a sum
+// past int64.
+func (f Function) finish(kind sample.Kind, c *cell) (uint64, bool) {
+	switch f {
+	case Count:
+		return uint64(c.count), true
+	case Mean:
+		sum := math.Float64frombits(c.bits)
+		if kind != sample.Float64 {
+			sum = wideFloat(c.bits, c.high)
+		}
+		return math.Float64bits(sum / float64(c.count)), true
+	case Sum:
+		return c.bits, kind == sample.Float64 || c.high == int64(c.bits)>>63
+	}
+	return c.bits, true
+}

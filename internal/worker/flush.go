@@ -1,0 +1,190 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"weir/internal/block"
+	"weir/internal/journal"
+	"weir/internal/message"
+	"weir/internal/sample"
+	"weir/internal/store"
+)
+
+// maxFlushMessages bounds how many messages one commit names, so that its
+// entry stays small.
+const maxFlushMessages = 8 << 10
+
+// flusher writes heads: items first, each synced, and then the one commit
+// that names them (law 2). A crash in between leaves items that nothing
+// names, and messages that come again.
+type flusher struct {
+	tables store.Tables
+	book   *journal.Book
+}
+
+// flush writes all that is in the head by now, in as many commits as it takes.
+func (f *flusher) flush(ctx context.Context, h *head) error {
+	rest, _, _ := h.size()
+	for limit := maxFlushMessages; rest > 0; {
+		entries := h.first(min(limit, rest))
+		err := f.commit(ctx, h, entries)
+		switch {
+		case err == nil:
+			rest -= len(entries)
+		case errors.Is(err, store.ErrTooLarge) && len(entries) > 1:
+			limit = len(entries) / 2 // a flush covers whole messages: cover fewer
+			continue
+		default:
+			return err
+		}
+		f.ack(ctx, h.removeNamed())
+	}
+	return nil
+}
+
+// ack settles what is named. A lost ack brings the message again, and then it
+// is named already; so its error is of no consequence.
+func (f *flusher) ack(ctx context.Context, entries []*entry) {
+	for _, e := range entries {
+		for _, d := range e.deliveries {
+			_ = d.Ack(ctx)
+		}
+	}
+}
+
+func (f *flusher) commit(ctx context.Context, h *head, entries []*entry) error {
+	slices.SortFunc(entries, func(a, b *entry) int { return compareMessages(&a.message, &b.message) })
+	var before message.Stamp
+	var s *ordinals
+	h.writer.Journal().View(func(state *journal.State) {
+		before, s = state.Horizon(), newOrdinals(state)
+	})
+	c := &journal.Commit{Flush: h.writer.NewFlush()}
+	g := gather(entries, s, before)
+	c.Horizon = g.horizon
+	items, err := buildItems(h.id.Week, g, c)
+	if err != nil {
+		return err
+	}
+	c.Lives, c.Rejected = summarizeLives(entries)
+	refused, err := quarantine(h.id, entries, c)
+	if err != nil {
+		return err
+	}
+	if err := f.write(ctx, h.id.Week, items, refused); err != nil {
+		return err
+	}
+	return h.writer.Commit(ctx, c)
+}
+
+func (f *flusher) write(ctx context.Context, week sample.Week, items, refused []store.Item) error {
+	if len(refused) > 0 {
+		if err := f.tables.Ensure(ctx, journal.QuarantineTable); err != nil {
+			return err
+		}
+		if err := f.tables.Write(ctx, journal.QuarantineTable, refused); err != nil {
+			return err
+		}
+	}
+	if len(items) == 0 {
+		return nil
+	}
+	if _, err := f.book.EnsureWeek(ctx, week); err != nil {
+		return err
+	}
+	volume, err := f.book.Volume(ctx, week, 0)
+	if err != nil {
+		return err
+	}
+	return f.tables.Write(ctx, volume.Table, items)
+}
+
+// summarizeLives says which messages of which lives the entries are, with
+// what the latest of each life tells of it. Entries are in order of stamps.
+func summarizeLives(entries []*entry) ([]journal.Life, uint64) {
+	var rejected uint64
+	lives := map[message.Life]*journal.Life{}
+	sets := map[message.Life]journal.Numbers{}
+	for _, e := range entries {
+		m := &e.message
+		rejected += m.Rejected
+		l := lives[m.Life]
+		if l == nil {
+			l = &journal.Life{Life: m.Life, First: m.Stamp}
+			lives[m.Life] = l
+		}
+		sets[m.Life] = sets[m.Life].AddNumber(m.Number)
+		l.Samples += m.Samples
+		l.First = min(l.First, m.Stamp)
+		l.Last = max(l.Last, m.Stamp)
+		l.Accepted = max(l.Accepted, m.Accepted)
+		l.Closed = l.Closed || m.Role == message.Close
+		if m.Role == message.Start {
+			l.Started, l.Instance = true, m.Instance
+		}
+	}
+	out := make([]journal.Life, 0, len(lives))
+	for id, l := range lives {
+		l.Ranges = sets[id]
+		out = append(out, *l)
+	}
+	slices.SortFunc(out, func(a, b journal.Life) int {
+		if a.Life < b.Life {
+			return -1
+		}
+		return 1
+	})
+	return out, rejected
+}
+
+// quarantine makes the items of what the entries could not store, one a life
+// and reason, and names them in the commit.
+func quarantine(id store.JournalID, entries []*entry, c *journal.Commit) ([]store.Item, error) {
+	type group struct {
+		life   message.Life
+		reason string
+	}
+	batches := map[group]*block.Batch{}
+	var order []group
+	for _, e := range entries {
+		for _, r := range e.refused {
+			g := group{e.message.Life, r.reason}
+			if batches[g] == nil {
+				batches[g] = &block.Batch{}
+				order = append(order, g)
+			}
+			appendKeyRuns(batches[g], r.batch)
+		}
+	}
+	var items []store.Item
+	var parts []part
+	for _, g := range order {
+		key := store.ItemKey{Bucket: sample.FirstShard(id.Partition%sample.Shards, sample.Shards), Span: id.Week.Start(), Flush: c.Flush}
+		before := len(parts)
+		var err error
+		if parts, err = encodeParts(parts, key, batches[g]); err != nil {
+			return nil, fmt.Errorf("quarantine: %w", err)
+		}
+		for _, p := range parts[before:] {
+			c.Quarantined = append(c.Quarantined, journal.Refusal{
+				Item: p.named, Life: g.life, Reason: g.reason, Samples: uint64(p.named.Samples),
+			})
+			items = append(items, p.Item)
+		}
+	}
+	return items, nil
+}
+
+// appendKeyRuns copies the runs of from, all of them by key, to the end of to.
+func appendKeyRuns(to, from *block.Batch) {
+	for i, key := range from.Keys {
+		start, end := from.Run(i)
+		for j := start; j < end; j++ {
+			to.AddSample(sample.Sample{Time: from.Times[j], Value: from.Value(from.Kinds[i], j), Quality: from.Quality(j)})
+		}
+		to.EndKeyRun(key, from.Kinds[i])
+	}
+}

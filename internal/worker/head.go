@@ -1,0 +1,133 @@
+package worker
+
+import (
+	"cmp"
+	"slices"
+	"sync"
+	"time"
+
+	"weir/internal/block"
+	"weir/internal/buffer"
+	"weir/internal/journal"
+	"weir/internal/message"
+	"weir/internal/store"
+)
+
+// head is the messages of one (week, partition) that no commit names yet.
+// The runner alone adds and removes; readers take snapshots.
+type head struct {
+	id     store.JournalID
+	writer *journal.Writer
+
+	mu      sync.Mutex // guards what follows
+	entries []*entry   // in the order they came
+	byID    map[message.ID]*entry
+	samples int
+}
+
+// entry is one message in a head. Once it is in the head its batch never
+// changes, so readers may go on with it after it has left.
+type entry struct {
+	message  message.Message // without its block
+	batch    *block.Batch    // registered series only; what fits their kinds
+	refused  []refusal
+	received time.Time
+
+	deliveries []buffer.Delivery // all of this message; the runner's alone
+	extended   time.Time
+}
+
+// refusal is the runs of a message that cannot be stored, by reason.
+type refusal struct {
+	reason string
+	batch  *block.Batch
+}
+
+func newHead(id store.JournalID, w *journal.Writer) *head {
+	return &head{id: id, writer: w, byID: map[message.ID]*entry{}}
+}
+
+func (h *head) find(id message.ID) *entry {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.byID[id]
+}
+
+func (h *head) add(e *entry) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.entries = append(h.entries, e)
+	h.byID[e.message.ID()] = e
+	h.samples += e.samples()
+}
+
+func (e *entry) samples() int { return int(e.message.Samples) }
+
+// first gives up to n entries, those that came first.
+func (h *head) first(n int) []*entry {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Clone(h.entries[:min(n, len(h.entries))])
+}
+
+// removeNamed takes out what the journal names and returns it.
+func (h *head) removeNamed() []*entry {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var named []*entry
+	h.writer.Journal().View(func(s *journal.State) {
+		left := h.entries[:0:0]
+		for _, e := range h.entries {
+			if s.Named(e.message.ID()) {
+				named = append(named, e)
+			} else {
+				left = append(left, e)
+			}
+		}
+		h.entries = left
+	})
+	for _, e := range named {
+		delete(h.byID, e.message.ID())
+		h.samples -= e.samples()
+	}
+	return named
+}
+
+func (h *head) size() (entries, samples int, oldest time.Time) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.entries) > 0 {
+		oldest = h.entries[0].received
+	}
+	return len(h.entries), h.samples, oldest
+}
+
+// snapshot takes head and journal position in one step (law 5).
+func (h *head) snapshot() journal.Snapshot {
+	var out journal.Snapshot
+	h.mu.Lock()
+	h.writer.Journal().View(func(s *journal.State) {
+		out.Commits, out.Horizon = s.Commits(), s.Horizon()
+		for _, e := range h.entries {
+			if !s.Named(e.message.ID()) {
+				out.Pending = append(out.Pending, e.pending())
+			}
+		}
+	})
+	h.mu.Unlock()
+	slices.SortFunc(out.Pending, func(a, b journal.Pending) int { return compareMessages(&a.Message, &b.Message) })
+	return out
+}
+
+func (e *entry) pending() journal.Pending {
+	p := journal.Pending{Message: e.message, Batch: e.batch}
+	for _, r := range e.refused {
+		p.Refused += uint64(r.batch.Samples())
+	}
+	return p
+}
+
+// compareMessages orders messages within a flush: by stamp, life, number.
+func compareMessages(a, b *message.Message) int {
+	return cmp.Or(cmp.Compare(a.Stamp, b.Stamp), cmp.Compare(a.Life, b.Life), cmp.Compare(a.Number, b.Number))
+}

@@ -1,0 +1,239 @@
+package worker
+
+import (
+	"fmt"
+	"math/bits"
+	"slices"
+	"time"
+
+	"weir/internal/block"
+	"weir/internal/journal"
+	"weir/internal/sample"
+	"weir/internal/store"
+)
+
+// Aims of the layout. An item is written whole and billed by the KB, so it
+// should be 10 to 100 KB; a sample takes one to two bytes.
+const (
+	samplesPerItem = 48 << 10 // more are divided among more buckets
+	samplesPerHour = 16 << 10 // fewer, and items hold a day
+	samplesPerDay  = 2 << 10  // fewer, and items hold the week
+)
+
+// layout is how a flush divides its samples into items.
+type layout struct {
+	week    sample.Week
+	buckets int
+	span    int64 // ns
+	hours   []journal.Hour
+}
+
+// planLayout chooses span and buckets by how dense the samples are.
+func planLayout(week sample.Week, g *gathered) layout {
+	l := layout{week: week, hours: countHours(g)}
+	samples, days := 0, map[int64]struct{}{}
+	for _, h := range l.hours {
+		samples += int(h.Samples)
+		days[h.Start/int64(24*time.Hour)] = struct{}{}
+	}
+	spans := 1
+	switch {
+	case samples >= samplesPerHour*len(l.hours):
+		l.span, spans = int64(time.Hour), len(l.hours)
+	case samples >= samplesPerDay*len(days):
+		l.span, spans = int64(24*time.Hour), len(days)
+	default:
+		l.span = int64(7 * 24 * time.Hour)
+	}
+	items := samples / max(spans, 1) / samplesPerItem
+	l.buckets = min(1<<bits.Len(uint(items)), sample.Shards)
+	return l
+}
+
+// countHours counts samples by hour of their time.
+func countHours(g *gathered) []journal.Hour {
+	const hour = int64(time.Hour)
+	counts := map[int64]uint64{}
+	for i := range g.series {
+		s := &g.series[i]
+		for at := s.start; at < s.end; {
+			start := floor(g.times[at], hour)
+			from := at
+			for at < s.end && g.times[at]-start < hour {
+				at++
+			}
+			counts[start] += uint64(at - from)
+		}
+	}
+	hours := make([]journal.Hour, 0, len(counts))
+	for start, n := range counts {
+		hours = append(hours, journal.Hour{Start: start, Samples: n})
+	}
+	slices.SortFunc(hours, func(a, b journal.Hour) int { return compareInt64(a.Start, b.Start) })
+	return hours
+}
+
+// floor gives the largest multiple of unit that is not above t; at the far
+// end of int64, where there is none, the first time there is.
+func floor(t, unit int64) int64 {
+	rest := t % unit
+	if rest < 0 {
+		rest += unit
+	}
+	return max(t-rest, -1<<63+unit)
+}
+
+func compareInt64(a, b int64) int {
+	switch {
+	case a < b:
+		return -1
+	case a > b:
+		return 1
+	}
+	return 0
+}
+
+// spanStart gives the start of the span that a time of the layout's week lies in.
+func (l *layout) spanStart(t int64) int64 {
+	return l.week.Start() + (t-l.week.Start())/l.span*l.span
+}
+
+// itemBuilder makes a flush's items: a batch for each span of the bucket at
+// hand, encoded when the bucket ends.
+type itemBuilder struct {
+	layout
+	g      *gathered
+	commit *journal.Commit
+	items  []store.Item
+	open   map[int64]*block.Batch
+}
+
+// buildItems fills the commit's layout and items and gives their bodies.
+func buildItems(week sample.Week, g *gathered, c *journal.Commit) ([]store.Item, error) {
+	b := &itemBuilder{layout: planLayout(week, g), g: g, commit: c, open: map[int64]*block.Batch{}}
+	c.Buckets, c.Span, c.Hours, c.Overwritten = b.buckets, b.span, b.hours, g.overwritten
+	bucket := 0
+	for i := range g.series {
+		s := &g.series[i]
+		if next := s.handle.Shard().Range(b.buckets); next != bucket {
+			if err := b.closeBucket(bucket); err != nil {
+				return nil, err
+			}
+			bucket = next
+		}
+		b.addSeries(s)
+	}
+	if err := b.closeBucket(bucket); err != nil {
+		return nil, err
+	}
+	slices.SortFunc(c.Items, compareItems)
+	return b.items, nil
+}
+
+func compareItems(a, b journal.Item) int {
+	if c := compareInt64(a.Span, b.Span); c != 0 {
+		return c
+	}
+	if a.Bucket != b.Bucket {
+		return int(a.Bucket) - int(b.Bucket)
+	}
+	return int(a.Part) - int(b.Part)
+}
+
+// addSeries divides a series' samples, which are in time order, by span.
+func (b *itemBuilder) addSeries(s *gatheredSeries) {
+	for at := s.start; at < s.end; {
+		span := b.spanStart(b.g.times[at])
+		from := at
+		for at < s.end && b.g.times[at]-span < b.span {
+			at++
+		}
+		batch := b.open[span]
+		if batch == nil {
+			batch = &block.Batch{}
+			b.open[span] = batch
+		}
+		b.g.appendRun(batch, s, from, at)
+	}
+}
+
+func (b *itemBuilder) closeBucket(bucket int) error {
+	for span, batch := range b.open {
+		if batch.Samples() == 0 {
+			continue
+		}
+		key := store.ItemKey{Bucket: sample.FirstShard(bucket, b.buckets), Span: span, Flush: b.commit.Flush}
+		items, err := encodeParts(nil, key, batch)
+		if err != nil {
+			return err
+		}
+		for _, i := range items {
+			b.commit.Items = append(b.commit.Items, i.named)
+			b.items = append(b.items, i.Item)
+		}
+		batch.Reset()
+	}
+	return nil
+}
+
+// part is an item and what its commit says of it.
+type part struct {
+	store.Item
+	named journal.Item
+}
+
+// encodeParts encodes a batch as one item, or as several where one would be
+// larger than the store takes.
+func encodeParts(parts []part, key store.ItemKey, b *block.Batch) ([]part, error) {
+	body, err := block.Encode(nil, b)
+	if err != nil {
+		return nil, err
+	}
+	if len(body) <= store.MaxItem {
+		key.Part = uint16(len(parts))
+		return append(parts, part{
+			Item: store.Item{Key: key, Body: body},
+			named: journal.Item{
+				Bucket: key.Bucket, Span: key.Span, Part: key.Part,
+				Samples: uint32(b.Samples()), Bytes: uint32(len(body)),
+			},
+		}), nil
+	}
+	if b.Samples() < 2 || len(parts) >= 1<<15 {
+		return nil, fmt.Errorf("%w: an item of %d bytes for %d samples", store.ErrTooLarge, len(body), b.Samples())
+	}
+	half := b.Samples() / 2
+	for _, half := range [][2]int{{0, half}, {half, b.Samples()}} {
+		if parts, err = encodeParts(parts, key, slice(b, half[0], half[1])); err != nil {
+			return nil, err
+		}
+	}
+	return parts, nil
+}
+
+// slice copies samples from to to of b, cutting runs where they straddle.
+func slice(b *block.Batch, from, to int) *block.Batch {
+	out := &block.Batch{Versions: []uint64{}}
+	for i := range b.Runs() {
+		start, end := b.Run(i)
+		start, end = max(start, from), min(end, to)
+		if start >= end {
+			continue
+		}
+		for j := start; j < end; j++ {
+			out.AddSample(sample.Sample{Time: b.Times[j], Value: b.Value(b.Kinds[i], j), Quality: b.Quality(j)})
+			if b.Versions != nil {
+				out.Versions = append(out.Versions, b.Versions[j])
+			}
+		}
+		if i < len(b.Handles) {
+			out.EndRun(b.Handles[i], b.Kinds[i])
+		} else {
+			out.EndKeyRun(b.Keys[i-len(b.Handles)], b.Kinds[i])
+		}
+	}
+	if b.Versions == nil {
+		out.Versions = nil
+	}
+	return out
+}

@@ -1,0 +1,220 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"weir/internal/buffer"
+	"weir/internal/journal"
+	"weir/internal/message"
+	"weir/internal/store"
+)
+
+// runner drains one queue while it holds the queue's lease. Its fields are
+// its own goroutine's, but heads, which readers find under mu.
+type runner struct {
+	*Worker
+	queue  int
+	name   string
+	logger *slog.Logger
+
+	mu    sync.Mutex // guards the map for readers; run alone changes it
+	heads map[store.JournalID]*head
+
+	failures map[string]int // failed handlings by delivery id
+	received chan []buffer.Delivery
+
+	flushed  chan error // the answer of the flush that is under way
+	flushing bool
+	backoff  time.Duration // after failed flushes
+	notUntil time.Time     // no flush before
+}
+
+// run works until ctx ends, then drains within the config's DrainTime.
+// It returns nil after a drain, else why it stopped: ErrFenced, ErrLost.
+func (r *runner) run(ctx context.Context, lease buffer.Lease) error {
+	// What is under way when ctx ends is finished, within the drain's time.
+	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(r.config.DrainTime, cancel) })()
+	receiving, stop := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() { defer close(done); r.receive(receiving) }()
+	defer func() { stop(); <-done }()
+	tick := time.NewTicker(r.config.tick())
+	defer tick.Stop()
+	renew := time.NewTicker(r.config.LeaseTime / 3)
+	defer renew.Stop()
+	for {
+		received := r.received
+		if r.full() {
+			received = nil // the queue keeps what comes
+		}
+		var err error
+		select {
+		case <-ctx.Done():
+			stop()
+			<-done
+			return r.drain(work)
+		case batch := <-received:
+			err = r.handleAll(work, batch)
+		case err = <-r.flushed:
+			err = r.afterFlush(work, err)
+		case <-tick.C:
+			r.extend(work)
+		case <-renew.C:
+			if err = lease.Renew(work); err != nil && !errors.Is(err, buffer.ErrLost) {
+				r.logger.Warn("lease not renewed; trying again", "error", err)
+				err = nil
+			}
+		}
+		if err != nil {
+			r.settleFlush()
+			r.drop(work)
+			return err
+		}
+		r.startFlush(work)
+	}
+}
+
+// receive hands on what the queue gives until ctx ends. What it holds then
+// comes again after the visibility timeout, or at once where Nack can say so.
+func (r *runner) receive(ctx context.Context) {
+	for ctx.Err() == nil {
+		batch, err := r.buffer.Receive(ctx, r.queue, r.config.ReceiveBatch)
+		if err != nil {
+			if ctx.Err() == nil {
+				r.logger.Warn("receive failed; trying again", "error", err)
+				pause(ctx, time.Second)
+			}
+			continue
+		}
+		select {
+		case r.received <- batch:
+		case <-ctx.Done():
+			for _, d := range batch {
+				_ = d.Nack(context.WithoutCancel(ctx), 0) // else it comes by itself
+			}
+		}
+	}
+}
+
+func (r *runner) handleAll(ctx context.Context, batch []buffer.Delivery) error {
+	for _, d := range batch {
+		if err := r.handle(ctx, d); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// handle admits a delivery or settles it otherwise. Its error stops the runner.
+func (r *runner) handle(ctx context.Context, d buffer.Delivery) error {
+	if d.Attempts() >= r.config.MaxAttempts {
+		return r.bury(ctx, d, fmt.Sprintf("%d deliveries did not settle it", d.Attempts()))
+	}
+	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
+		err := r.admitSafely(ctx, d)
+		switch {
+		case err == nil:
+			delete(r.failures, d.ID())
+			return nil
+		case errors.Is(err, errNewer):
+			r.logger.Info("message left to a newer worker", "message", d.ID(), "error", err)
+			r.sawDelivery(d)
+			return ignoreUnavailable(d.Nack(ctx, 30*time.Second))
+		case errors.Is(err, errPoison):
+			r.sawDelivery(d)
+			return r.fail(ctx, d, err)
+		case errors.Is(err, journal.ErrFenced):
+			_ = d.Nack(ctx, 0) // another worker has the journal: it is theirs
+			return err
+		case errors.Is(err, journal.ErrUncertain):
+			if err := r.reopen(ctx); err != nil {
+				return err
+			}
+		}
+		// The store did not answer. The message is as good as any: try again.
+		r.logger.Warn("message not handled; trying again", "message", d.ID(), "error", err)
+		if !pause(ctx, wait) {
+			return ignoreUnavailable(d.Nack(ctx, 0))
+		}
+	}
+}
+
+// admitSafely turns a panic over one message into a failed handling of it.
+func (r *runner) admitSafely(ctx context.Context, d buffer.Delivery) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%w: panic: %v", errPoison, p)
+		}
+	}()
+	return r.admit(ctx, d)
+}
+
+func (r *runner) fail(ctx context.Context, d buffer.Delivery, reason error) error {
+	r.failures[d.ID()]++
+	n := r.failures[d.ID()]
+	if n >= r.config.MaxFailures {
+		return r.bury(ctx, d, reason.Error())
+	}
+	r.logger.Warn("message not handled", "message", d.ID(), "failure", n, "of", r.config.MaxFailures, "error", reason)
+	return ignoreUnavailable(d.Nack(ctx, r.config.RetryDelay<<(n-1)))
+}
+
+func (r *runner) bury(ctx context.Context, d buffer.Delivery, reason string) error {
+	delete(r.failures, d.ID())
+	r.sawDelivery(d)
+	r.logger.Error("message goes to the dead letters", "message", d.ID(), "reason", reason, "mend", "weir queue dead-letters")
+	return ignoreUnavailable(r.dead.Bury(ctx, r.queue, d, reason))
+}
+
+// ignoreUnavailable lets pass that a delivery could not be settled: it comes
+// again by itself.
+func ignoreUnavailable(err error) error {
+	if errors.Is(err, buffer.ErrClosed) {
+		return err
+	}
+	return nil
+}
+
+// sawDelivery tells those who wait for a message that it will not be in a head.
+func (r *runner) sawDelivery(d buffer.Delivery) {
+	if m, err := message.Decode(d.Body()); err == nil {
+		r.saw(m.ID())
+	}
+}
+
+func (r *runner) saw(id message.ID) { r.seen[r.queue].add(id) }
+
+// drop forgets all heads: what they held was not named, and comes again.
+func (r *runner) drop(ctx context.Context) {
+	r.mu.Lock()
+	heads := r.heads
+	r.heads = map[store.JournalID]*head{}
+	r.mu.Unlock()
+	for _, h := range heads {
+		for _, e := range h.first(1 << 62) {
+			r.seen[r.queue].remove(e.message.ID())
+			for _, d := range e.deliveries {
+				_ = d.Nack(ctx, 0) // else it comes by itself
+			}
+		}
+	}
+}
+
+// pause waits, and says whether it did to the end.
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

@@ -1,0 +1,168 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"weir/internal/buffer"
+	"weir/internal/journal"
+)
+
+// totals adds up the heads.
+func (r *runner) totals() (entries, samples int, oldest time.Time) {
+	for _, h := range r.heads {
+		n, s, at := h.size()
+		entries += n
+		samples += s
+		if n > 0 && (oldest.IsZero() || at.Before(oldest)) {
+			oldest = at
+		}
+	}
+	return entries, samples, oldest
+}
+
+// full says whether the heads hold as much as they may; a flush makes room.
+func (r *runner) full() bool {
+	entries, samples, _ := r.totals()
+	return samples >= 2*r.config.FlushSamples || entries >= r.config.HeadMessages
+}
+
+// due says whether the heads are old or large enough to be flushed.
+func (r *runner) due() bool {
+	now := r.now()
+	if r.flushing || now.Before(r.notUntil) {
+		return false
+	}
+	entries, samples, oldest := r.totals()
+	return entries > 0 && (now.Sub(oldest) >= r.config.FlushAge || samples >= r.config.FlushSamples || entries >= r.config.HeadMessages/2)
+}
+
+// startFlush flushes in the background, so that messages are received, and
+// seen by queries, meanwhile.
+func (r *runner) startFlush(ctx context.Context) {
+	if !r.due() {
+		return
+	}
+	r.flushing = true
+	heads := make([]*head, 0, len(r.heads))
+	for _, h := range r.heads {
+		heads = append(heads, h)
+	}
+	go func() { r.flushed <- r.flushAll(ctx, heads) }()
+}
+
+func (r *runner) flushAll(ctx context.Context, heads []*head) error {
+	var failed []error
+	for _, h := range heads {
+		if err := r.flusher.flush(ctx, h); err != nil {
+			failed = append(failed, err)
+		}
+	}
+	return errors.Join(failed...)
+}
+
+// afterFlush says whether the runner can go on after a flush.
+func (r *runner) afterFlush(ctx context.Context, err error) error {
+	r.flushing = false
+	switch {
+	case err == nil:
+		r.backoff, r.notUntil = 0, time.Time{}
+		return nil
+	case errors.Is(err, journal.ErrFenced):
+		return err
+	case errors.Is(err, journal.ErrUncertain):
+		if err := r.reopen(ctx); err != nil {
+			return err
+		}
+	}
+	r.backoff = min(max(2*r.backoff, 100*time.Millisecond), 10*time.Second)
+	r.notUntil = r.now().Add(r.backoff)
+	r.logger.Error("flush failed; the samples stay in the head and the queue, and it is tried again", "in", r.backoff, "error", err)
+	return nil
+}
+
+// settleFlush waits for the flush that is under way.
+func (r *runner) settleFlush() error {
+	if !r.flushing {
+		return nil
+	}
+	err := <-r.flushed
+	r.flushing = false
+	return err
+}
+
+// reopen opens the journals of which an append had no known outcome, and
+// settles what turned out to be named.
+func (r *runner) reopen(ctx context.Context) error {
+	if err := r.settleFlush(); errors.Is(err, journal.ErrFenced) {
+		return err
+	}
+	for _, h := range r.heads {
+		if !h.writer.Broken() {
+			continue
+		}
+		w, err := journal.OpenWriter(ctx, h.writer.Journal(), r.name, r.random)
+		if err != nil {
+			// The lease comes back when the store does.
+			return err
+		}
+		h.mu.Lock()
+		h.writer = w
+		h.mu.Unlock()
+		r.flusher.ack(ctx, h.removeNamed())
+	}
+	return nil
+}
+
+// extend keeps from being delivered again what waits in a head for long.
+func (r *runner) extend(ctx context.Context) {
+	now := r.now()
+	for _, h := range r.heads {
+		for _, e := range h.first(r.config.HeadMessages) {
+			if now.Sub(e.extended) < r.config.ExtendAfter {
+				break // the rest came later
+			}
+			e.extended = now
+			for _, d := range e.deliveries {
+				if x, ok := d.(buffer.Extender); ok {
+					_ = x.Extend(ctx) // else it comes again, and waits with the first
+				}
+			}
+		}
+	}
+}
+
+// drain takes what the queue still gives and flushes all. What the deadline
+// cuts short stays in the queue.
+func (r *runner) drain(ctx context.Context) error {
+	for ctx.Err() == nil {
+		wait, cancel := context.WithTimeout(ctx, r.config.tick())
+		batch, err := r.buffer.Receive(wait, r.queue, r.config.ReceiveBatch)
+		cancel()
+		if err != nil || len(batch) == 0 {
+			break
+		}
+		if err := r.handleAll(ctx, batch); err != nil {
+			r.drop(ctx)
+			return err
+		}
+		if r.full() {
+			break
+		}
+	}
+	if err := r.afterFlush(ctx, r.settleFlush()); err != nil {
+		r.drop(ctx)
+		return err
+	}
+	heads := make([]*head, 0, len(r.heads))
+	for _, h := range r.heads {
+		heads = append(heads, h)
+	}
+	if err := r.flushAll(ctx, heads); err != nil {
+		r.logger.Error("the last flush failed; the samples are in the queue", "error", err)
+		r.drop(ctx)
+		return err
+	}
+	return nil
+}

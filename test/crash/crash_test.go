@@ -1,0 +1,79 @@
+package crash
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"testing"
+	"time"
+
+	"weir/test/harness"
+)
+
+var (
+	killsFlag = flag.Int("kills", 30, "how often each test kills weir (5 with -short)")
+	seedFlag  = flag.Uint64("seed", 0, "seed of what is sent and when is killed; 0: a random one")
+)
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	os.Exit(harness.Main(m))
+}
+
+// victim is the real weir.
+type victim struct{ *harness.Server }
+
+func (v victim) Items(ctx context.Context, read func(io.Reader) error) error {
+	result, err := v.Stream(ctx, read, "doctor", "--items", "--data", v.Data, "--output", "json")
+	if err == nil && result.Code != 0 {
+		err = fmt.Errorf("weir doctor --items: %s", result)
+	}
+	return err
+}
+
+// flushAges are what the processes of a run have in turn: some commit while
+// they live, some leave all to the next one.
+func flushAges(n int) []string {
+	ages := [...]string{"200ms", "50ms", "60s", "1s"}
+	return []string{"--set", "worker.flush_age=" + ages[n%len(ages)]}
+}
+
+func realPlan(t *testing.T, resend bool) Plan {
+	seed := *seedFlag
+	if seed == 0 {
+		seed = uint64(rand.Uint32())
+	}
+	kills := *killsFlag
+	if testing.Short() {
+		kills = 5
+	}
+	fmt.Printf("%s: %d kills, seed %d\n", t.Name(), kills, seed)
+	return Plan{
+		Kills: kills, Seed: seed, Clients: 4, Resend: resend, Flags: flushAges,
+		Uptime: [2]time.Duration{50 * time.Millisecond, 2 * time.Second},
+		Settle: 60 * time.Second,
+	}
+}
+
+func crash(t *testing.T, resend bool) {
+	plan := realPlan(t, resend)
+	server := harness.NewServer(t)
+	summary, err := Run(t.Context(), victim{server}, plan)
+	t.Logf("kills while starting %d, while draining %d more; slowest start %v; ledger %+v; %d copies in items",
+		summary.Starting, summary.Draining, summary.Slowest, summary.Ledger, summary.Copies)
+	fmt.Println(summary)
+	if err != nil {
+		t.Errorf("seed %d: %v", plan.Seed, err)
+	}
+}
+
+// Each attempt carries samples of its own and is sent once: answered 204,
+// they are stored exactly once; not answered, at most once.
+func TestCrash(t *testing.T) { crash(t, false) }
+
+// Unanswered requests are sent again with the same samples until they are
+// answered: each sample is read exactly once.
+func TestCrashResend(t *testing.T) { crash(t, true) }

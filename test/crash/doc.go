@@ -1,0 +1,11 @@
+// Package crash kills a real weir again and again while clients send to it,
+// and then counts what became of every sample.
+//
+// It owns the clients, the record of what they sent and were answered, and
+// the check of that record against the items as written, against what
+// queries read and against the ledger. Each attempt of a request carries
+// samples of its own, so that what is stored can be told by attempt. It
+// refuses to know how weir stores anything, and imports test/harness alone.
+//
+// The tests take -kills and -seed: go test ./test/crash -v -kills=100 -seed=7
+package crash

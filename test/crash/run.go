@@ -1,0 +1,270 @@
+package crash
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"weir/test/harness"
+)
+
+// Victim is what is killed: a data folder and the processes that serve it,
+// one after the other.
+type Victim interface {
+	Start(flags ...string) error
+	WaitReady(ctx context.Context) error
+	// Kill ends the process by SIGKILL. It is an error when that had ended
+	// by itself.
+	Kill() error
+	Signal(signal os.Signal)
+	Stop() error
+	URL() string
+	// Items hands over `weir doctor --items --output json` of the folder,
+	// while no process serves it.
+	Items(ctx context.Context, read func(io.Reader) error) error
+}
+
+// Plan is what a run does.
+type Plan struct {
+	Kills   int
+	Seed    uint64
+	Clients int
+	Resend  bool                 // send unanswered requests again with the same samples
+	Flags   func(n int) []string // of the n-th start; the last one is started as the first was
+	Uptime  [2]time.Duration     // of a process between ready and its end
+	Settle  time.Duration        // how long the last process has until nothing is in flight
+}
+
+// Summary is what a run did, and what its check found.
+type Summary struct {
+	Plan     Plan
+	Kills    int
+	Starting int // of the kills: before the process was ready
+	Draining int // beside the kills: SIGTERM, and SIGKILL soon after
+	Attempts int
+	Items    Report
+	Read     Report
+	Copies   int // samples in the items, copies too
+	Ledger   harness.Ledger
+	Slowest  time.Duration // from start to ready
+}
+
+// String is the run's closing line.
+func (s Summary) String() string {
+	answered := s.Items.Answered
+	return fmt.Sprintf("crash: %d kills, %d attempts, %d+%d samples, lost %d, doubled %d, seed %d",
+		s.Kills, s.Attempts, answered, s.Items.Unanswered,
+		max(s.Items.Lost, s.Read.Lost), max(s.Items.Doubled, s.Read.Doubled), s.Plan.Seed)
+}
+
+type run struct {
+	plan    Plan
+	victim  Victim
+	random  *rand.Rand
+	record  *Record
+	monday  int64
+	summary Summary
+	usual   time.Duration // what the last start took until ready
+}
+
+// Run starts the victim, sends, kills as often as the plan says, and checks.
+// The error names all that does not hold.
+func Run(ctx context.Context, victim Victim, plan Plan) (Summary, error) {
+	r := &run{
+		plan: plan, victim: victim, record: &Record{},
+		random:  rand.New(rand.NewPCG(plan.Seed, 0)),
+		summary: Summary{Plan: plan},
+		usual:   200 * time.Millisecond,
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stop := make(chan struct{})
+	wait := r.clients(ctx, stop)
+	err := r.kills(ctx)
+	close(stop)
+	if err != nil {
+		cancel()
+		wait()
+		return r.summary, err
+	}
+	return r.summary, r.finish(ctx, wait)
+}
+
+// clients starts the senders and gives a function that waits for their end.
+func (r *run) clients(ctx context.Context, stop <-chan struct{}) func() {
+	var number atomic.Uint64
+	now := time.Now()
+	var group sync.WaitGroup
+	for i := range r.plan.Clients {
+		source := NewSource(r.plan.Seed, i, now, func() uint64 { return number.Add(1) })
+		r.monday = source.monday
+		s := &sender{
+			source: source, random: rand.New(rand.NewPCG(r.plan.Seed, uint64(i)+1000)),
+			client: harness.NewClient(r.victim.URL()), record: r.record, resend: r.plan.Resend, stop: stop,
+		}
+		group.Go(func() {
+			defer s.client.Close()
+			s.run(ctx)
+		})
+	}
+	return group.Wait
+}
+
+// kills starts and kills the victim until the plan is done.
+func (r *run) kills(ctx context.Context) error {
+	for n := 0; r.summary.Kills < r.plan.Kills; n++ {
+		if err := r.victim.Start(r.plan.Flags(n)...); err != nil {
+			return err
+		}
+		end := r.life
+		if n > 0 && r.random.IntN(5) == 0 {
+			end = r.killStarting
+		}
+		if err := end(ctx); err != nil {
+			return fmt.Errorf("start %d, after %d kills: %w", n+1, r.summary.Kills, err)
+		}
+		if err := r.record.Refusal(); err != nil {
+			return fmt.Errorf("a good request was refused: %w", err)
+		}
+	}
+	return nil
+}
+
+// killStarting kills the process before, or just when, it is ready.
+func (r *run) killStarting(ctx context.Context) error {
+	pauseFor(ctx, r.upTo(0, r.usual))
+	r.summary.Kills++
+	r.summary.Starting++
+	return errors.Join(r.victim.Kill(), ctx.Err())
+}
+
+// life waits until the process is ready, reads back what was answered, lets
+// the process run a while and ends it.
+func (r *run) life(ctx context.Context) error {
+	if err := r.ready(ctx); err != nil {
+		return err
+	}
+	if err := r.readBack(ctx); err != nil {
+		return fmt.Errorf("right after /readyz answered 200: %w", err)
+	}
+	pauseFor(ctx, r.upTo(r.plan.Uptime[0], r.plan.Uptime[1]))
+	if r.random.IntN(8) == 0 {
+		// Killed while draining, or gone by itself: no kill that counts.
+		r.victim.Signal(syscall.SIGTERM)
+		pauseFor(ctx, r.upTo(0, 300*time.Millisecond))
+		r.summary.Draining++
+		_ = r.victim.Kill()
+		return ctx.Err()
+	}
+	r.summary.Kills++
+	return errors.Join(r.victim.Kill(), ctx.Err())
+}
+
+func (r *run) ready(ctx context.Context) error {
+	started := time.Now()
+	if err := r.victim.WaitReady(ctx); err != nil {
+		return err
+	}
+	r.usual = time.Since(started)
+	r.summary.Slowest = max(r.summary.Slowest, r.usual)
+	return nil
+}
+
+func (r *run) upTo(least, most time.Duration) time.Duration {
+	return least + time.Duration(r.random.Int64N(int64(most-least)+1))
+}
+
+func pauseFor(ctx context.Context, d time.Duration) { pause(ctx, int(d/time.Millisecond)) }
+
+// readBack reads some answered attempts by queries of their slots alone.
+func (r *run) readBack(ctx context.Context) error {
+	client := harness.NewClient(r.victim.URL())
+	defer client.Close()
+	for _, a := range r.record.Some(r.random, 8, 8) {
+		tally := NewTally()
+		match := fmt.Sprintf(`{lane=~"c%d-.+"}`, a.Client)
+		for _, ago := range a.Weeks {
+			start := slotStart(r.monday, ago, a.Number)
+			lines, err := client.Lines(ctx, "/api/v1/select", "match", match,
+				"start", fmt.Sprint(start), "end", fmt.Sprint(start+slot))
+			if err != nil {
+				return err
+			}
+			tally.AddLines(lines)
+		}
+		if err := Check(readRule(), []*Attempt{a}, tally).Err(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// finish lets the victim settle, and holds items, queries and ledger against
+// what was sent.
+func (r *run) finish(ctx context.Context, wait func()) error {
+	if err := r.victim.Start(r.plan.Flags(0)...); err != nil {
+		return err
+	}
+	if err := r.ready(ctx); err != nil {
+		return fmt.Errorf("the last start: %w", err)
+	}
+	wait()
+	if err := r.record.Refusal(); err != nil {
+		return fmt.Errorf("a good request was refused: %w", err)
+	}
+	client := harness.NewClient(r.victim.URL())
+	defer client.Close()
+	attempts := r.record.All()
+	r.summary.Attempts = len(attempts)
+	var settled error
+	r.summary.Ledger, settled = client.Settled(ctx, r.plan.Settle)
+
+	read, err := r.readAll(ctx, client)
+	if err != nil {
+		return err
+	}
+	if err := r.victim.Stop(); err != nil {
+		return err
+	}
+	items := NewTally()
+	if err := r.victim.Items(ctx, items.ReadItems); err != nil {
+		return err
+	}
+	return errors.Join(settled, r.judge(attempts, read, items))
+}
+
+func (r *run) readAll(ctx context.Context, client *harness.Client) (*Tally, error) {
+	read := NewTally()
+	for _, ago := range weeksAgo() {
+		start := slotStart(r.monday, ago, 0)
+		lines, err := client.Lines(ctx, "/api/v1/select", "match", "{}", "start", fmt.Sprint(start),
+			"end", fmt.Sprint(start+int64(7*24*time.Hour)))
+		if err != nil {
+			return nil, err
+		}
+		read.AddLines(lines)
+	}
+	return read, nil
+}
+
+func (r *run) judge(attempts []*Attempt, read, items *Tally) error {
+	s := &r.summary
+	s.Copies = items.total
+	s.Items = Check(itemsRule(r.plan.Resend), attempts, items)
+	s.Read = Check(readRule(), attempts, read)
+	wrong := []error{
+		s.Items.Err(), s.Read.Err(), sameFound(read, items),
+		checkLedger(s.Ledger, s.Items, items, r.plan.Resend),
+	}
+	if s.Items.Answered == 0 {
+		wrong = append(wrong, errNothingSent)
+	}
+	return errors.Join(wrong...)
+}

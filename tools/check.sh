@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# What to run before every commit: format, vet, lint, the tree's rules and the
+# short tests. Stops at the first failure. Usage: check.sh LINTER
+set -euo pipefail
+cd "$(dirname "$0")/.."
+linter=$1
+
+fail() {
+	echo "check: FAILED: $1 (${SECONDS} s)"
+	exit 1
+}
+
+mkdir -p .cache
+export GOLANGCI_LINT_CACHE=$PWD/.cache/lint
+
+unformatted=$(git ls-files -co --exclude-standard -- '*.go' | while read -r f; do [[ -f $f ]] && echo "$f"; done | xargs -r gofmt -l)
+if [[ -n $unformatted ]]; then
+	echo "$unformatted"
+	fail "not formatted; run gofmt -w on the files above"
+fi
+go vet ./... || fail "go vet"
+go test -count=1 ./internal/arch || fail "the tree's rules, internal/arch"
+"$linter" run ./... || fail "lint; the rules are in .golangci.yml"
+others=$(go list ./... | grep -v -E '^weir/(internal/arch|test/(e2e|crash|bench)(/|$))')
+# shellcheck disable=SC2086 # one word a package
+go test -short $others >.cache/check.log 2>&1 || {
+	grep -v -E '^(ok|\?)' .cache/check.log || true
+	fail "short tests; all output is in .cache/check.log"
+}
+echo "check: ok, $(grep -c '^ok' .cache/check.log) packages in ${SECONDS} s (limit 120)"

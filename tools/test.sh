@@ -1,0 +1,61 @@
+#!/usr/bin/env bash
+# Everything that has to hold: vet, every package's tests with the race
+# detector in shuffled order, the tests of the real binary, and the limits of
+# coverage. All steps run, whatever fails before them. Set-up included.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+limit=85                                  # percent of statements
+measured=(block journal buffer store worker) # below internal/, with their children
+time_limit=900                            # seconds on two cores, for the record
+
+tools/prerequisites.sh race
+mkdir -p .cache
+log=.cache/test.log
+: >"$log"
+
+failed=()
+step() { # NAME COMMAND...: runs a step; its output is shown and kept
+	local name=$1
+	shift
+	echo "== $name"
+	if ! "$@" 2>&1 | tee -a "$log"; then
+		failed+=("$name")
+	fi
+}
+
+race=(go test -race -shuffle=on -timeout=10m)
+
+step "modules" go mod download
+step "build" tools/build.sh
+step "vet" go vet ./...
+
+figures=()
+for part in "${measured[@]}"; do
+	# Conformance suites are tests: what of them runs is no measure.
+	covered=$(go list "./internal/$part/..." | grep -v 'test$' | paste -sd, -)
+	profile=.cache/cover-$part.out
+	rm -f "$profile"
+	step "$part" "${race[@]}" -coverpkg="$covered" -coverprofile="$profile" "./internal/$part/..."
+	percent=$([[ -f $profile ]] && tools/coverage.sh "$profile" || echo 0.0)
+	figures+=("$part $percent")
+	if ((${percent%.*} < limit)); then
+		failed+=("coverage of $part")
+	fi
+done
+
+others=$(go list ./... | grep -v -E "^weir/internal/($(IFS='|'; echo "${measured[*]}"))(/|\$)|^weir/test/(e2e|crash|bench)(/|\$)")
+# shellcheck disable=SC2086 # one word a package
+step "other packages" "${race[@]}" $others
+
+export WEIR_TEST_BINARY=$PWD/bin/weir
+step "end to end" go test -count=1 -timeout=5m ./test/e2e/...
+step "crash, short" go test -count=1 -timeout=5m -short ./test/crash/...
+
+echo "coverage in percent: $(IFS=,; echo "${figures[*]}" | sed 's/,/, /g') (limit $limit)"
+if ((${#failed[@]})); then
+	(IFS=,; echo "failed: ${failed[*]}" | sed 's/,/, /g')
+	echo "test: FAILED ${#failed[@]} steps in ${SECONDS} s; all output is in $log"
+	exit 1
+fi
+echo "test: ok, $(grep -c '^ok' "$log") packages in ${SECONDS} s (limit ${time_limit})"
