@@ -228,3 +228,13 @@ func (s *Server) Up(t testing.TB, flags ...string) *Client {
 	}
 	return NewClient(s.URL())
 }
+
+// PID gives the number of the process that was started last, 0 before.
+func (s *Server) PID() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.process == nil {
+		return 0
+	}
+	return s.process.Process.Pid
+}
