@@ -33,7 +33,10 @@ step "vet" go vet ./...
 figures=()
 for part in "${measured[@]}"; do
 	# Conformance suites are tests: what of them runs is no measure.
-	covered=$(go list "./internal/$part/..." | grep -v 'test$' | paste -sd, -)
+	covered=$(go list "./internal/$part/..." | grep -v 'test$' | paste -sd, -) || {
+		failed+=("listing $part")
+		continue
+	}
 	profile=.cache/cover-$part.out
 	rm -f "$profile"
 	step "$part" "${race[@]}" -coverpkg="$covered" -coverprofile="$profile" "./internal/$part/..."

@@ -31,7 +31,7 @@ func newFake() *fake {
 	f.mux.HandleFunc("GET /api/v1/aggregate", f.samples)
 	f.mux.HandleFunc("GET /api/v1/series", ok(`{"id":"0a","metric":"cpu","tags":{"host":"a"},"kind":"float64","weeks":["2026-W01","2026-W02"]}
 {"id":"0b","metric":"cpu","tags":{"host":"b"},"kind":"float64","weeks":["2026-W02"]}
-{"id":"0c","metric":"disk_used","tags":{},"kind":"int64","weeks":["2026-W02"]}
+{"id":"0c","metric":"disk_used","tags":{},"kind":"int64","weeks":["2026-W02","2026-W03","2026-W05","2026-W06"]}
 `))
 	f.mux.HandleFunc("GET /api/v1/weeks", ok(`[{"week":"2026-W02","revision":0,"state":"open","table":"samples_2026_w02","partitions":2,"series":3,"samples":1234567,"items":12,"bytes":2469134,"first":"2026-01-05T00:00:00Z","last":"2026-01-05T11:59:50Z"},
 {"week":"2026-W03","revision":0,"state":"open","table":"samples_2026_w03","partitions":2,"series":0,"samples":0,"items":0,"bytes":0}]`))
@@ -70,7 +70,8 @@ func (f *fake) write(w http.ResponseWriter, r *http.Request) {
 		at := fields[len(fields)-1]
 		late := len(at) == 19 && at > "1768176000000000000"
 		if strings.Contains(line, "refuse-me") || late {
-			faults = append(faults, map[string]any{"line": number, "reason": "refused for the test"})
+			fault := map[string]any{"line": number, "reason": "refused for the test"}
+			faults = append(faults, fault, fault) // as of two values
 			continue
 		}
 		f.bodies.WriteString(line)

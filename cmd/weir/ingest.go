@@ -220,7 +220,7 @@ func (in *ingestion) printFile(ctx context.Context, reader *ingest.Reader, sum *
 	var b ingest.Batch
 	for ctx.Err() == nil {
 		err := reader.Next(&b)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"sync/atomic"
@@ -23,11 +24,16 @@ func (in *ingestion) sendFile(ctx context.Context, file *ingest.File, reader *in
 	s.sent = func(p *parcel, t tally) { bar.set(p.through, output.Thousands(t.Samples)+" samples") }
 	s.rejected = func(p *parcel, lines []client.RejectedLine) {
 		anyRefused.Store(true)
+		last := -1
 		for _, l := range lines {
 			row := 0
 			if l.Line >= 1 && l.Line <= len(p.rows) {
 				row = p.rows[l.Line-1]
 			}
+			if row == last { // each value of a line is refused by itself
+				continue
+			}
+			last = row
 			refused = append(refused, ingest.Bad{Line: row, Reason: "was rejected: " + l.Reason})
 		}
 	}
@@ -41,7 +47,7 @@ func (in *ingestion) sendFile(ctx context.Context, file *ingest.File, reader *in
 			}
 			b.Body, b.Rows = p.body, p.rows
 			err := reader.Next(&b)
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				return false, nil
 			}
 			if err != nil {

@@ -12,15 +12,14 @@ import (
 	"weir/internal/client"
 )
 
-// parcel is the body of one request and where its lines come from.
+// parcel is the body of one request.
 type parcel struct {
 	body    []byte
 	json    bool
 	samples int
-	// source and rows name the file and the row of each line; rows is empty
-	// where lines have no other name.
-	source string
-	rows   []int
+	// rows names the row of a file that each line comes from; it is empty
+	// where there is no file.
+	rows []int
 	// through is how far the source has come, in the units of its progress.
 	through int64
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -46,7 +47,7 @@ func (g *global) series(ctx context.Context, s client.Selection, limit int) erro
 		return err
 	}
 	list := &output.Table{
-		Columns: []output.Column{{Name: "series"}, {Name: "kind"}, {Name: "weeks"}, {Name: "id"}},
+		Columns: []output.Column{{Name: "series"}, {Name: "kind"}, {Name: "weeks", Show: showWeeks}, {Name: "id"}},
 		Empty:   "no series",
 	}
 	err = c.Series(ctx, s, func(l *client.SeriesLine) error {
@@ -67,4 +68,13 @@ func (g *global) series(ctx context.Context, s client.Selection, limit int) erro
 		fmt.Fprintf(g.err, "only the first %d series are shown: --limit shows more\n", limit)
 	}
 	return nil
+}
+
+// showWeeks keeps a table narrow: of many weeks it names the ends.
+func showWeeks(cell any) string {
+	weeks, ok := cell.([]string)
+	if !ok || len(weeks) <= 3 {
+		return strings.Join(weeks, " ")
+	}
+	return fmt.Sprintf("%s to %s (%d)", weeks[0], weeks[len(weeks)-1], len(weeks))
 }

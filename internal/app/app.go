@@ -3,7 +3,8 @@
 //
 // It is the one package that knows drivers. It refuses logic of its own: what
 // it holds is the order of starting and stopping, and the HTTP paths that are
-// about the whole process.
+// about the whole process. It may import every package of ours but those of
+// the command line.
 package app
 
 import (

@@ -31,12 +31,7 @@ func (c *collector) Describe(chan<- *prometheus.Desc) {}
 // Collect reads all counts.
 func (c *collector) Collect(out chan<- prometheus.Metric) {
 	g := c.gateway.Counts()
-	counter := func(name, help string, value float64, labels ...string) {
-		send(out, prometheus.CounterValue, name, help, value, labels)
-	}
-	gauge := func(name, help string, value float64, labels ...string) {
-		send(out, prometheus.GaugeValue, name, help, value, labels)
-	}
+	counter, gauge := sender(out, prometheus.CounterValue), sender(out, prometheus.GaugeValue)
 	counter("weir_gateway_requests_total", "Intake requests.", float64(g.Requests))
 	counter("weir_gateway_refused_requests_total", "Intake requests answered with an error for all.", float64(g.Refused))
 	counter("weir_gateway_samples_total", "Samples answered 204, or kept from a request with bad lines.", float64(g.Samples))
@@ -70,11 +65,14 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	}
 }
 
-// send makes a metric; labels are names and values in turn.
-func send(out chan<- prometheus.Metric, kind prometheus.ValueType, name, help string, value float64, labels []string) {
-	var names, values []string
-	for i := 0; i+1 < len(labels); i += 2 {
-		names, values = append(names, labels[i]), append(values, labels[i+1])
+// sender gives what sends metrics of one kind; labels are names and values in
+// turn.
+func sender(out chan<- prometheus.Metric, kind prometheus.ValueType) func(name, help string, value float64, labels ...string) {
+	return func(name, help string, value float64, labels ...string) {
+		var names, values []string
+		for i := 0; i+1 < len(labels); i += 2 {
+			names, values = append(names, labels[i]), append(values, labels[i+1])
+		}
+		out <- prometheus.MustNewConstMetric(prometheus.NewDesc(name, help, names, nil), kind, value, values...)
 	}
-	out <- prometheus.MustNewConstMetric(prometheus.NewDesc(name, help, names, nil), kind, value, values...)
 }

@@ -20,6 +20,7 @@ const (
 	core           // the laws, on top of the ports
 	service        // one stage of the flow, or one tool beside it
 	decoder        // one intake protocol, a child of the gateway
+	tour           // a command too large for cmd/weir, on the same legs
 	app            // the composition: alone it names drivers
 	command        // the command line
 	outside        // tests of the real binary, from outside
@@ -58,6 +59,7 @@ func homes() map[string]home {
 		"internal/ingest":   {layer: service},
 		"internal/client":   {layer: service},
 		"internal/output":   {layer: service},
+		"internal/demo":     {layer: tour},
 		"test":              {layer: outside},
 	}
 }
@@ -149,8 +151,13 @@ func judgeImport(from, to string, test bool) (what, mend string) {
 		return "a decoder imports internal/sample and internal/gateway/intake", "hand the samples to the Sink, and let the gateway do the rest"
 	case service:
 		return judgeService(fromTop, toTop, toHome.layer)
+	case tour:
+		if slices.Contains(legs(), to) || toHome.layer == word {
+			return "", ""
+		}
+		return "a tour does what a person at the command line could", "ask the running instance by internal/client"
 	case command:
-		if slices.Contains([]string{"internal/app", "internal/client", "internal/output", "internal/simulate", "internal/ingest"}, to) || toHome.layer == word {
+		if slices.Contains(legs(), to) || toHome.layer == word || toHome.layer == app || toHome.layer == tour {
 			return "", ""
 		}
 		return "the command line knows only the application, its client and its tools", "offer it from internal/app, or ask a running instance by internal/client"
@@ -158,6 +165,12 @@ func judgeImport(from, to string, test bool) (what, mend string) {
 		return "the rules stand apart", "read the files instead"
 	}
 	return "", "" // app and outside see everything; unplaced is checkLayers' finding
+}
+
+// legs gives the services that a command line stands on: they know nothing of
+// how samples are kept.
+func legs() []string {
+	return []string{"internal/client", "internal/output", "internal/simulate", "internal/ingest"}
 }
 
 // testMay says what tests may import beyond their package's own rule: the

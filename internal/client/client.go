@@ -56,15 +56,20 @@ type Error struct {
 	Hint   string // what the user of the command line can do; may be empty
 	// RetryAfter is how long the server asks to wait, 0 when it didn't say.
 	RetryAfter time.Duration
-	// Lines are the lines of a write that were rejected; its others are kept.
-	Lines []RejectedLine
-	Err   error // when there was no answer, or no whole one
+	// Lines are the lines of a write that were rejected, the first of them
+	// where they are many; its others are kept.
+	Lines    []RejectedLine
+	Accepted int64 // how many samples of a partly rejected write are kept
+	Rejected int64 // how many lines or values of it are not
+	Err      error // when there was no answer, or no whole one
 }
 
 // RejectedLine is one line of a write that the server did not take.
 type RejectedLine struct {
-	Line   int    `json:"line"`
+	Line   int    `json:"line"` // from 1; in a JSON array the number of the element
 	Reason string `json:"reason"`
+	Column int    `json:"column"` // from 1, 0 where the server doesn't say
+	Text   string `json:"text"`   // what was sent, perhaps cut short
 }
 
 func (e *Error) Error() string {
@@ -165,10 +170,12 @@ const maxRefusal = 4 << 20
 
 // details is a problem as RFC 9457 has it, with the lines of a write.
 type details struct {
-	Title  string         `json:"title"`
-	Status int            `json:"status"`
-	Detail string         `json:"detail"`
-	Errors []RejectedLine `json:"errors"`
+	Title    string         `json:"title"`
+	Status   int            `json:"status"`
+	Detail   string         `json:"detail"`
+	Accepted int64          `json:"accepted"`
+	Rejected int64          `json:"rejected"`
+	Errors   []RejectedLine `json:"errors"`
 }
 
 // refusal makes the error of an answer whose status is not 2xx.
@@ -178,6 +185,7 @@ func refusal(op string, res *http.Response) error {
 	var d details
 	if err == nil && json.Unmarshal(body, &d) == nil && (d.Title != "" || d.Detail != "" || d.Errors != nil) {
 		e.Title, e.Detail, e.Lines = d.Title, d.Detail, d.Errors
+		e.Accepted, e.Rejected = d.Accepted, d.Rejected
 		return e
 	}
 	e.Title = res.Status

@@ -312,7 +312,7 @@ func TestWrite(t *testing.T) {
 			return
 		}
 		w.WriteHeader(http.StatusBadRequest)
-		_, _ = io.WriteString(w, `{"title":"Partly rejected","status":400,"detail":"1 of 2 lines","errors":[{"line":2,"reason":"no value"}]}`)
+		_, _ = io.WriteString(w, `{"title":"Partly rejected","status":400,"detail":"1 of 2 lines","accepted":3,"rejected":1,"errors":[{"line":2,"column":4,"reason":"no value","text":"m"}]}`)
 	})
 	if err := c.Write(t.Context(), strings.NewReader("m a=1"), "s", ""); err != nil {
 		t.Error(err)
@@ -322,7 +322,7 @@ func TestWrite(t *testing.T) {
 	}
 	err := c.Write(t.Context(), strings.NewReader("m a=1\nm"), "", "zstd")
 	var e *Error
-	if !errors.As(err, &e) || len(e.Lines) != 1 || e.Lines[0] != (RejectedLine{2, "no value"}) || e.Temporary() {
+	if !errors.As(err, &e) || len(e.Lines) != 1 || e.Lines[0] != (RejectedLine{2, "no value", 4, "m"}) || e.Accepted != 3 || e.Rejected != 1 || e.Temporary() {
 		t.Errorf("rejected lines: %v", err)
 	}
 	want := []string{

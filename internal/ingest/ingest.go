@@ -8,6 +8,7 @@
 package ingest
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -153,7 +154,7 @@ func (r *Reader) Next(b *Batch) error {
 		cells, line, err := r.table.next()
 		var bad *rowError
 		switch {
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			if len(b.Rows)+len(b.Bad) == 0 {
 				return io.EOF
 			}

@@ -47,7 +47,7 @@ func newTable(file io.Reader, comma byte) (*table, []string, error) {
 	t := &table{in: bufio.NewReaderSize(file, 64<<10), comma: comma}
 	switch head, _ := t.in.Peek(3); {
 	case bytes.HasPrefix(head, []byte("\xef\xbb\xbf")):
-		t.in.Discard(3)
+		_, _ = t.in.Discard(3) // they were just peeked at
 	case bytes.HasPrefix(head, []byte("\xff\xfe")) || bytes.HasPrefix(head, []byte("\xfe\xff")):
 		return nil, nil, errors.New("the file is UTF-16: convert it to UTF-8 first, for example with iconv")
 	case bytes.HasPrefix(head, []byte("\x1f\x8b")) || bytes.HasPrefix(head, []byte("\x28\xb5\x2f")):
@@ -57,7 +57,7 @@ func newTable(file io.Reader, comma byte) (*table, []string, error) {
 		t.comma = guessDelimiter(t.in)
 	}
 	cells, _, err := t.next()
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return nil, nil, errors.New("the file is empty: its first line must name the columns")
 	}
 	if err != nil {
@@ -155,7 +155,7 @@ func (t *table) quoted(line []byte) (rest []byte, reason string, err error) {
 			return line[i+1:], "", nil
 		default:
 			t.text = append(append(t.text, line...), '\n')
-			if line, err = t.nextLine(); err == io.EOF {
+			if line, err = t.nextLine(); errors.Is(err, io.EOF) {
 				return nil, "has a quote that is not closed before the file ends", nil
 			}
 			var bad *rowError
@@ -202,10 +202,14 @@ func (t *table) readLine() ([]byte, error) {
 	tooLong := false
 	for {
 		part, err := t.in.ReadSlice('\n')
-		if err != nil && !errors.Is(err, bufio.ErrBufferFull) && !errors.Is(err, io.EOF) {
+		ended := err == io.EOF // a wrapped one is a reader that broke, not the end
+		switch {
+		case !ended && errors.Is(err, io.EOF):
+			return nil, fmt.Errorf("%w: %s", io.ErrUnexpectedEOF, err.Error())
+		case err != nil && !ended && !errors.Is(err, bufio.ErrBufferFull):
 			return nil, err
 		}
-		if err == io.EOF && len(part)+len(t.long) == 0 && !tooLong {
+		if ended && len(part)+len(t.long) == 0 && !tooLong {
 			return nil, io.EOF
 		}
 		if errors.Is(err, bufio.ErrBufferFull) {

@@ -24,7 +24,7 @@ func records(t testing.TB, file []byte) (rows [][]string, lines []int, err error
 		cells, line, err := table.next()
 		var bad *rowError
 		switch {
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			return rows, lines, nil
 		case errors.As(err, &bad):
 			rows = append(rows, nil)
@@ -119,14 +119,15 @@ func FuzzReader(f *testing.F) {
 
 func TestRecordsAreBounded(t *testing.T) {
 	long := strings.Repeat("x", maxRecord+70_000)
-	rows, lines, err := records(t, []byte("a\n"+long+"\nb\n\"open\n"+strings.Repeat("plain\n", maxRecord/4)+"last\n"))
+	plain := strings.Repeat("plain", 100)
+	rows, lines, err := records(t, []byte("a\n"+long+"\nb\n\"open\n"+strings.Repeat(plain+"\n", maxRecord/400)+"last\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if rows[1] != nil || rows[2][0] != "b" || rows[3] != nil || rows[4][0] != "plain" || rows[len(rows)-1][0] != "last" {
-		t.Errorf("rows begin %q", rows[:5])
+	if rows[1] != nil || rows[2][0] != "b" || rows[3] != nil || rows[4][0] != plain || rows[len(rows)-1][0] != "last" {
+		t.Errorf("there are %d rows, and some of the first or the last are wrong", len(rows))
 	}
-	if want := 5 + maxRecord/4; len(rows) != want || lines[len(lines)-1] != want {
+	if want := 5 + maxRecord/400; len(rows) != want || lines[len(lines)-1] != want {
 		t.Errorf("%d rows, the last from line %d; want %d", len(rows), lines[len(lines)-1], want)
 	}
 	within := "a\n\"open\n" + long + "\nb\n"

@@ -353,6 +353,41 @@ func TestMeanOfSumsPastInt64(t *testing.T) {
 	}
 }
 
+// What random numbers seldom meet.
+func TestGroupsAtTheEdges(t *testing.T) {
+	series := func(name string, values ...sample.Value) Points {
+		p := newPoints(t, "m", []string{"name", name}, values[0].Kind)
+		for i, v := range values {
+			p = p.with(sample.Sample{Time: int64(i), Value: v})
+		}
+		return p
+	}
+	minus := math.Copysign(0, -1)
+	most := sample.IntValue(math.MaxInt64)
+	for name, c := range map[string]struct {
+		f    Function
+		want string
+		all  []Points
+	}{
+		"last of equal times":   {Last, `["b"]`, []Points{series("1", sample.StringValue("a")), series("2", sample.StringValue("b"))}},
+		"first of equal times":  {First, `["a"]`, []Points{series("1", sample.StringValue("a")), series("2", sample.StringValue("b"))}},
+		"min of zeros":          {Min, `[-0]`, []Points{series("1", sample.FloatValue(0), sample.FloatValue(minus), sample.FloatValue(0))}},
+		"max of zeros":          {Max, `[0]`, []Points{series("1", sample.FloatValue(minus), sample.FloatValue(0), sample.FloatValue(minus))}},
+		"min past NaN":          {Min, `[3]`, []Points{series("1", sample.FloatValue(math.NaN())), series("2", sample.FloatValue(3))}},
+		"max past NaN":          {Max, `[3]`, []Points{series("1", sample.FloatValue(3)), series("2", sample.FloatValue(math.NaN()))}},
+		"all NaN":               {Max, `["NaN"]`, []Points{series("1", sample.FloatValue(math.NaN()), sample.FloatValue(math.NaN()))}},
+		"sum past int64, mixed": {Sum, `[36893488147419103000]`, []Points{series("1", most, most, most, most), series("2", sample.FloatValue(0.5))}},
+		"sum that comes back":   {Sum, `[-2]`, []Points{series("1", most, most), series("2", sample.IntValue(math.MinInt64), sample.IntValue(math.MinInt64))}},
+		"one -0":                {Sum, `[-0]`, []Points{series("1", sample.FloatValue(minus))}},
+	} {
+		a := Aggregation{Selection: Selection{Selector{}, 0, 10}, Function: c.f, Window: 10, Grouped: true}
+		got, err := collect(&memory{all: c.all}, DefaultLimits(), a)
+		if err != nil || !strings.HasSuffix(got, `"values":`+c.want+"}\n") {
+			t.Errorf("%s: %s%v; want %s", name, got, err, c.want)
+		}
+	}
+}
+
 func TestLimits(t *testing.T) {
 	var all []Points
 	for i := range 5 {

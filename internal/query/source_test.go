@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sort"
 	"testing"
+	"unsafe"
 
 	"weir/internal/sample"
 )
@@ -57,11 +58,16 @@ func (m *memory) Samples(ctx context.Context, series []SeriesInfo, start, end in
 		out.Info = &series[i]
 		out.Times = append(out.Times[:0], p.Times[from:to]...)
 		out.Bits, out.Texts, out.Qualities = nil, nil, nil
+		var lentTexts [][]byte
 		if p.Bits != nil {
 			out.Bits = append(out.Bits, p.Bits[from:to]...)
 		}
 		if p.Texts != nil {
-			out.Texts = append(out.Texts, p.Texts[from:to]...)
+			for _, text := range p.Texts[from:to] {
+				lent := []byte(text)
+				lentTexts = append(lentTexts, lent)
+				out.Texts = append(out.Texts, unsafe.String(unsafe.SliceData(lent), len(lent)))
+			}
 		}
 		if p.Qualities != nil {
 			out.Qualities = append(out.Qualities, p.Qualities[from:to]...)
@@ -75,8 +81,8 @@ func (m *memory) Samples(ctx context.Context, series []SeriesInfo, start, end in
 		for i := range out.Bits {
 			out.Bits[i] = 0xdead
 		}
-		for i := range out.Texts {
-			out.Texts[i] = "overwritten"
+		for _, lent := range lentTexts {
+			copy(lent, "overwritten")
 		}
 	}
 	return nil

@@ -57,9 +57,9 @@ func TestMetersShape(t *testing.T) {
 }
 
 func TestHostsWalkAsTSBSDoes(t *testing.T) {
-	c := Config{Count: 25, Start: Default().Start, For: 80 * time.Minute, Seed: 5}
+	c := Config{Count: 10, Start: Default().Start, For: 80 * time.Minute, Seed: 5}
 	body, samples := drain(mustNew(t, "hosts", c), 1000)
-	if samples != 25*480*10 {
+	if samples != 10*480*10 {
 		t.Fatalf("%d samples", samples)
 	}
 	field := regexp.MustCompile(`[ ,](usage_\w+)=(\d+)i`)
@@ -85,13 +85,13 @@ func TestHostsWalkAsTSBSDoes(t *testing.T) {
 		}
 	}
 	// Truncation adds 1/6 to the variance of a standard normal step.
-	if mean, variance := sum/n, squares/n; math.Abs(mean) > 0.02 || math.Abs(variance-7.0/6) > 0.02 {
+	if mean, variance := sum/n, squares/n; math.Abs(mean) > 0.03 || math.Abs(variance-7.0/6) > 0.04 {
 		t.Errorf("steps have mean %.3f and mean square %.3f", mean, variance)
 	}
 }
 
 func TestStationsStayInRange(t *testing.T) {
-	c := Config{Count: 5, Start: Default().Start, For: 48 * time.Hour, Seed: 5}
+	c := Config{Count: 3, Start: Default().Start, For: 48 * time.Hour, Seed: 5}
 	body, _ := drain(mustNew(t, "environment-stations", c), 1000)
 	form := regexp.MustCompile(`temperature=(\S+),humidity=(\S+),pressure=(\S+) `)
 	for l := range bytes.Lines(body) {
@@ -120,7 +120,11 @@ func TestInstrumentsHaveTroublesAndKeepCounting(t *testing.T) {
 	}
 	pieces := regexp.MustCompile(`"pieces".*"(i\d+)".*"value":(\d+)`)
 	last := map[string]int{}
-	for _, m := range pieces.FindAllSubmatch(body, -1) {
+	for l := range bytes.Lines(body) {
+		if !bytes.Contains(l, []byte("pieces")) {
+			continue
+		}
+		m := pieces.FindSubmatch(l)
 		v, _ := strconv.Atoi(string(m[2]))
 		if before, ok := last[string(m[1])]; ok && (v < before || v > before+3) {
 			t.Fatalf("the counter %s goes from %d to %d", m[1], before, v)

@@ -55,6 +55,7 @@ type Abilities struct {
 	Depth    bool // Depth tells at once
 	Listing  bool // List keeps order, and lists every time
 	Clock    bool // leases go by Options.Now
+	Exact    bool // attempts of a message whose deliveries were not cut short are exact
 }
 
 // Factory makes empty places.

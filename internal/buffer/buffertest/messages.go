@@ -30,9 +30,7 @@ func sendReceiveAck(t *testing.T, d Driver) {
 	send(t, d, 0, body(1, 100))
 	got := receiveOne(t, d, 0)
 	wantBody(t, got, body(1, 100))
-	if got.Attempts() != 1 {
-		t.Errorf("attempts of a first delivery: %d", got.Attempts())
-	}
+	wantAttempts(t, got, 1)
 	if got.ID() == "" {
 		t.Error("a delivery without ID")
 	}

@@ -65,9 +65,9 @@ const (
 	rewriteAfter = 50_000
 )
 
-// loadAttempts makes the count for a new consumer of a stream whose first
-// message is first, from the records of the earlier ones.
-func loadAttempts(file recordFile, records []record, first uint64) (*attempts, error) {
+// loadAttempts makes the count for a new consumer of a stream that holds
+// messages from first to last, from the records of the earlier ones.
+func loadAttempts(file recordFile, records []record, first, last uint64) (*attempts, error) {
 	a := &attempts{file: file, extra: map[uint64]uint64{}, more: map[uint64]uint64{}}
 	for _, r := range records {
 		switch {
@@ -81,6 +81,8 @@ func loadAttempts(file recordFile, records []record, first uint64) (*attempts, e
 			a.addPast(r.UpTo, r.Times)
 		}
 	}
+	// What the claim was ahead is not there yet: it was not delivered.
+	a.claim = min(a.claim, last)
 	a.endLife()
 	a.prune(first)
 	return a, a.rewrite()

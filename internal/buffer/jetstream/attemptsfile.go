@@ -72,7 +72,7 @@ func openAttempts(name string, first, last uint64, logger *slog.Logger) (*attemp
 	} else if err != nil {
 		return nil, err
 	}
-	return loadAttempts(&lineFile{name: name}, records, first)
+	return loadAttempts(&lineFile{name: name}, records, first, last)
 }
 
 func lines(records []record) ([]byte, error) {

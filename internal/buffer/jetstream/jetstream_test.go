@@ -106,7 +106,7 @@ func copyFolder(to, from string) error {
 func factory() buffertest.Factory {
 	return buffertest.Factory{
 		Abilities: buffertest.Abilities{
-			Crash: true, AtOnce: true, Ordered: true, Capacity: true, Depth: true, Listing: true, Clock: true,
+			Crash: true, AtOnce: true, Ordered: true, Capacity: true, Depth: true, Listing: true, Clock: true, Exact: true,
 		},
 		New: newFolderPlace,
 	}

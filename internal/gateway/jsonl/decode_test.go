@@ -360,6 +360,20 @@ func TestResolveIsAskedOnceASeries(t *testing.T) {
 	}
 }
 
+func TestDecodeStopsAtTheLimitOfFaults(t *testing.T) {
+	for body, want := range map[string]string{
+		"{}\n{}\nx\n{}\n{\"metric\":\"m\",\"value\":1}": "4: column 1: this object and what follows it was not read: the body has 3 faults before it, and the limit is 3",
+		"{}\n{}\n{}\n":     `3: column 1: the key "metric" is missing`,
+		`[{},{},{},{},{}]`: "4: column 1: this object and what follows",
+		`[{},{},{}]`:       `3: column 1: the key "metric" is missing`,
+	} {
+		got := decode(body, Options{MaxFaults: 3})
+		if last := got.rejected[len(got.rejected)-1]; !strings.HasPrefix(last, want) || len(got.emitted) > 0 {
+			t.Errorf("%q: emitted %q, rejected %q; want the last %q", body, got.emitted, got.rejected, want)
+		}
+	}
+}
+
 func TestCacheIsBounded(t *testing.T) {
 	for _, o := range []Options{{CacheSeries: 10}, {CacheBytes: 1000}} {
 		d := New(bySeries, o)

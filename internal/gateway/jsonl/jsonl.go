@@ -22,18 +22,19 @@ import (
 type Options struct {
 	MaxObject   int // bytes of an object
 	MaxString   int // bytes of a string value
+	MaxFaults   int // of a body; what follows the object that brings them is not read
 	CacheSeries int // series that are remembered
 	CacheBytes  int // about what they take
 }
 
 // Default gives the bounds of a gateway that was told none.
 func Default() Options {
-	return Options{MaxObject: 1 << 20, MaxString: 64 << 10, CacheSeries: 1_000_000, CacheBytes: 128 << 20}
+	return Options{MaxObject: 1 << 20, MaxString: 64 << 10, MaxFaults: 10_000, CacheSeries: 1_000_000, CacheBytes: 128 << 20}
 }
 
 // Validate checks the bounds.
 func (o Options) Validate() error {
-	if min(o.MaxObject, o.MaxString, o.CacheSeries, o.CacheBytes) < 0 {
+	if min(o.MaxObject, o.MaxString, o.MaxFaults, o.CacheSeries, o.CacheBytes) < 0 {
 		return fmt.Errorf("JSON: a bound below 0: %+v", o)
 	}
 	return nil
@@ -48,6 +49,7 @@ type Decoder[S any] struct {
 	series  map[string]S // by canonical key
 	bytes   int
 	key     []byte
+	faults  int // in the body so far
 }
 
 // seriesCost is about what a remembered series takes beside its key.
@@ -61,6 +63,7 @@ func New[S any](resolve func(key []byte) (S, error), o Options) *Decoder[S] {
 	standard := Default()
 	o.MaxObject = cmp.Or(o.MaxObject, standard.MaxObject)
 	o.MaxString = cmp.Or(o.MaxString, standard.MaxString)
+	o.MaxFaults = cmp.Or(o.MaxFaults, standard.MaxFaults)
 	o.CacheSeries = cmp.Or(o.CacheSeries, standard.CacheSeries)
 	o.CacheBytes = cmp.Or(o.CacheBytes, standard.CacheBytes)
 	return &Decoder[S]{resolve: resolve, limits: o, series: make(map[string]S)}
@@ -84,6 +87,7 @@ func (d *Decoder[S]) Forget() {
 func (d *Decoder[S]) Decode(body []byte, now int64, sink intake.Sink[S]) {
 	p := &d.parser
 	p.open(bytes.TrimPrefix(body, []byte("\xef\xbb\xbf")), now)
+	d.faults = 0
 	p.space()
 	if p.here() == '[' {
 		d.array(sink)
@@ -107,13 +111,16 @@ func (d *Decoder[S]) lines(sink intake.Sink[S]) {
 			p.origin = counted + bytes.LastIndexByte(passed, '\n') + 1
 		}
 		counted = p.start
+		if d.full(line, sink) {
+			return
+		}
 		if f := p.readObject(); f != nil {
 			f.err = p.nextObject(line, f.err)
-			sink.Reject(line, p.tell(f))
+			d.reject(line, f, sink)
 			continue
 		}
 		if f := d.emit(sink); f != nil {
-			sink.Reject(line, p.tell(f))
+			d.reject(line, f, sink)
 		}
 	}
 }
@@ -128,14 +135,17 @@ func (d *Decoder[S]) array(sink intake.Sink[S]) {
 		if number == 1 && p.here() == ']' {
 			break
 		}
+		if d.full(number, sink) {
+			return
+		}
 		f := p.readElement()
 		if f != nil {
 			f.err = fmt.Errorf("%w; and what follows it was not read", f.err)
-			sink.Reject(number, p.tell(f))
+			d.reject(number, f, sink)
 			return
 		}
 		if f := d.emit(sink); f != nil {
-			sink.Reject(number, p.tell(f))
+			d.reject(number, f, sink)
 		}
 		p.space()
 		if p.here() == ']' {
@@ -157,6 +167,23 @@ func (d *Decoder[S]) array(sink intake.Sink[S]) {
 		p.pos = len(p.body)
 		sink.Reject(p.elements+1, p.tell(f))
 	}
+}
+
+func (d *Decoder[S]) reject(line int, f *fault, sink intake.Sink[S]) {
+	d.faults++
+	sink.Reject(line, d.parser.tell(f))
+}
+
+// full says whether the body has had its faults, and tells the sink. Faults
+// cost more than samples, and a small packed body can hold millions of them.
+func (d *Decoder[S]) full(line int, sink intake.Sink[S]) bool {
+	if d.faults < d.limits.MaxFaults {
+		return false
+	}
+	p := &d.parser
+	f := p.syntax(p.start, "this object and what follows it was not read: the body has %d faults before it, and the limit is %d", d.faults, d.limits.MaxFaults)
+	d.reject(line, f, sink)
+	return true
 }
 
 // emit passes the element that was read on, or says what is wrong with it.

@@ -232,6 +232,24 @@ func TestDecodeKeepsToItsBounds(t *testing.T) {
 	if got := decode(`m a=1,b=2,c="12345678" 1`, Nanosecond, o); len(got.emitted) != 3 {
 		t.Errorf("a line just within its bounds: %q", got.rejected)
 	}
+	for body, want := range map[string]string{
+		strings.Repeat("bad\n", 5) + "m f=1 1\n": "4: column 1: this line and what follows it was not read: the body has 3 faults before it, and the limit is 3",
+		"bad\nbad\nbad\n\nm f=1\n":               "5: column 1: this line and what follows",
+		"bad\nbad\nbad\n\n":                      "3: column 4: the line ends",
+		"refused a=1,b=2,c=3,d=4 1\nm f=1\n":     "2: column 1: this line and what follows it was not read: the body has 4 faults before it",
+		"bad\nm f=1 1\nbad\nm f=1 1\nm f=1 1\n":  "3: column 4: the line ends",
+	} {
+		c := &collector{refuse: func(series string, _ sample.Sample) error {
+			if strings.HasPrefix(series, "refused") {
+				return errors.New("no")
+			}
+			return nil
+		}}
+		New(bySeries, Options{MaxFaults: 3}).Decode([]byte(body), Nanosecond, now, c)
+		if last := c.rejected[len(c.rejected)-1]; !strings.HasPrefix(last, want) || len(c.rejected) > 5 {
+			t.Errorf("%q: rejected %q; want the last %q", body, c.rejected, want)
+		}
+	}
 	if (Options{MaxLine: -1}).Validate() == nil || Default().Validate() != nil {
 		t.Error("Validate takes a bound below 0, or refuses the default")
 	}

@@ -21,18 +21,19 @@ type Options struct {
 	MaxLine    int // bytes of a line
 	MaxFields  int // of a line
 	MaxString  int // bytes of a string value
+	MaxFaults  int // of a body; what follows the line that brings them is not read
 	CacheHeads int // measurements with their tags that are remembered
 	CacheBytes int // about what they and their fields take
 }
 
 // Default gives the bounds of a gateway that was told none.
 func Default() Options {
-	return Options{MaxLine: 1 << 20, MaxFields: 4096, MaxString: 64 << 10, CacheHeads: 200_000, CacheBytes: 128 << 20}
+	return Options{MaxLine: 1 << 20, MaxFields: 4096, MaxString: 64 << 10, MaxFaults: 10_000, CacheHeads: 200_000, CacheBytes: 128 << 20}
 }
 
 // Validate checks the bounds.
 func (o Options) Validate() error {
-	if min(o.MaxLine, o.MaxFields, o.MaxString, o.CacheHeads, o.CacheBytes) < 0 {
+	if min(o.MaxLine, o.MaxFields, o.MaxString, o.MaxFaults, o.CacheHeads, o.CacheBytes) < 0 {
 		return fmt.Errorf("line protocol: a bound below 0: %+v", o)
 	}
 	return nil
@@ -47,6 +48,7 @@ type Decoder[S any] struct {
 	parser  parser
 	cache   cache[S]
 	key     []byte
+	faults  int // in the body so far
 }
 
 // New makes a decoder. resolve gives the series for a canonical key (as
@@ -58,6 +60,7 @@ func New[S any](resolve func(key []byte) (S, error), o Options) *Decoder[S] {
 	o.MaxLine = cmp.Or(o.MaxLine, standard.MaxLine)
 	o.MaxFields = cmp.Or(o.MaxFields, standard.MaxFields)
 	o.MaxString = cmp.Or(o.MaxString, standard.MaxString)
+	o.MaxFaults = cmp.Or(o.MaxFaults, standard.MaxFaults)
 	o.CacheHeads = cmp.Or(o.CacheHeads, standard.CacheHeads)
 	o.CacheBytes = cmp.Or(o.CacheBytes, standard.CacheBytes)
 	d := &Decoder[S]{resolve: resolve, parser: parser{limits: o}, cache: cache[S]{limits: o}}
@@ -80,7 +83,15 @@ func (d *Decoder[S]) Forget() { d.cache.reset() }
 func (d *Decoder[S]) Decode(body []byte, precision Precision, now int64, sink intake.Sink[S]) {
 	p := &d.parser
 	p.open(body, precision, now)
+	d.faults = 0
 	for p.next() {
+		if d.faults >= p.limits.MaxFaults {
+			// Faults cost more than samples, and a small packed body can hold
+			// millions of them.
+			tooMany := p.fail(p.start, "this line and what follows it was not read: the body has %d faults before it, and the limit is %d", d.faults, p.limits.MaxFaults)
+			sink.Reject(p.startLine, p.skipLine(tooMany))
+			break
+		}
 		e := d.cache.find(p)
 		var err error
 		if e == nil {
@@ -90,6 +101,7 @@ func (d *Decoder[S]) Decode(body []byte, precision Precision, now int64, sink in
 			err = p.readRest(e.order())
 		}
 		if err != nil {
+			d.faults++
 			sink.Reject(p.startLine, p.skipLine(err))
 			continue
 		}
@@ -114,6 +126,7 @@ func (d *Decoder[S]) emit(e *entry[S], sink intake.Sink[S]) {
 			err = sink.Emit(series, sample.Sample{Time: p.time, Value: v.value})
 		}
 		if err != nil {
+			d.faults++
 			sink.Reject(p.startLine, p.valueFault(v, err))
 		}
 	}

@@ -245,6 +245,11 @@ func (s *Store) makeFolder(parent, name string, table bool) error {
 // openInstance opens Pebble in a folder. Nothing is compressed, since blocks
 // are.
 func (s *Store) openInstance(path string, table, create bool) (*instance, error) {
+	if !create {
+		if err := checkManifest(s.cfg.FS, path); err != nil {
+			return nil, err
+		}
+	}
 	g := newGuard(s.cfg.FS)
 	l := logger{log: s.cfg.Logger.With("path", path), guard: g}
 	opts := &engine.Options{

@@ -148,12 +148,12 @@ func must(t *testing.T, what string, err error) {
 	}
 }
 
+// items makes items of bytes that do not compress, of a bucket and spans from 0.
 func items(bucket, n, size int) []store.Item {
-	list := make([]store.Item, n)
 	body := make([]byte, n+size)
-	for i := range body {
-		body[i] = byte(rand.Uint32())
-	}
+	source := rand.NewChaCha8([32]byte{byte(bucket), byte(n), byte(size)})
+	_, _ = source.Read(body)
+	list := make([]store.Item, n)
 	for i := range list {
 		list[i] = store.Item{Key: bucketKey(bucket, i), Body: body[i : i+size]}
 	}

@@ -1,0 +1,93 @@
+package pebble
+
+import (
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+	"io"
+
+	engine "github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"weir/internal/store"
+)
+
+// A manifest is a file of blocks of chunks, as LevelDB's log format defines
+// them: checksum (4, little-endian), length (2), type (1), payload.
+const (
+	chunkHeader = 7
+	chunkBlock  = 32 << 10
+	chunkFull   = 1 // a whole record
+	chunkFirst  = 2 // the first part of one
+	chunkLast   = 4
+)
+
+// checkManifest finds damage that Pebble takes for the end of its manifest: it
+// stops at a chunk that it cannot read, and then deletes all files that only
+// the rest of the manifest names. A write that a power cut tore has no record
+// behind it; damage has, unless it hit the very last one.
+func checkManifest(fs vfs.FS, dir string) error {
+	desc, err := engine.Peek(dir, fs)
+	if err != nil {
+		return err
+	}
+	if !desc.Exists {
+		return nil // Open gives the error
+	}
+	f, err := fs.Open(desc.ManifestFilename)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = f.Close() }()
+	data, err := io.ReadAll(f)
+	if err != nil {
+		return err
+	}
+	if at, damaged := findDamage(data); damaged {
+		return fmt.Errorf("%w: %s is damaged at byte %d", store.ErrCorrupt, desc.ManifestFilename, at)
+	}
+	return nil
+}
+
+// findDamage gives where the chunks of a manifest cease to be readable, if a
+// record begins after that.
+func findDamage(data []byte) (at int, damaged bool) {
+	at = 0
+	for at < len(data) {
+		if left := chunkBlock - at%chunkBlock; left < chunkHeader {
+			at += left
+			continue
+		}
+		_, size := readChunk(data, at)
+		if size == 0 {
+			break
+		}
+		at += size
+	}
+	for next := at + 1; next < len(data); next++ {
+		if kind, size := readChunk(data, next); size > 0 && (kind == chunkFull || kind == chunkFirst) {
+			return at, true
+		}
+	}
+	return 0, false
+}
+
+// readChunk gives the type and the size of the chunk at a place, 0 if there is
+// no whole one.
+func readChunk(data []byte, at int) (kind byte, size int) {
+	left := min(len(data)-at, chunkBlock-at%chunkBlock)
+	if left < chunkHeader {
+		return 0, 0
+	}
+	head := data[at:]
+	kind = head[6]
+	size = chunkHeader + int(binary.LittleEndian.Uint16(head[4:]))
+	if kind < chunkFull || kind > chunkLast || size == chunkHeader || size > left {
+		return 0, 0
+	}
+	sum := crc32.Checksum(head[6:size], crc32.MakeTable(crc32.Castagnoli))
+	if sum>>15|sum<<17 != binary.LittleEndian.Uint32(head)-0xa282ead8 {
+		return 0, 0
+	}
+	return kind, size
+}
