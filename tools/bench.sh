@@ -5,6 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 mkdir -p .cache
+export CGO_ENABLED=0 # as tools/build.sh has it, so that packages are compiled once
 result=.cache/bench.txt
 export WEIR_TEST_BINARY=$PWD/bin/weir
 if ! go test -run='^$' -bench="${BENCH:-.}" -benchmem -count="${COUNT:-1}" -p=1 -timeout=60m ./... 2>&1 |

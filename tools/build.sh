@@ -5,5 +5,5 @@ cd "$(dirname "$0")/.."
 tools/prerequisites.sh
 
 mkdir -p bin
-CGO_ENABLED=0 go build -trimpath -o bin/weir ./cmd/weir
+CGO_ENABLED=0 go build -o bin/weir ./cmd/weir
 echo "build: bin/weir, $(($(wc -c <bin/weir) / 1000000)) MB, ${SECONDS} s"

@@ -5,6 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 mkdir -p .cache
+export CGO_ENABLED=0 # as tools/build.sh has it, so that packages are compiled once
 log=.cache/crash.log
 export WEIR_TEST_BINARY=$PWD/bin/weir
 arguments=(-kills="${KILLS:-30}")

@@ -81,11 +81,12 @@ func (f *fake) write(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
-	text := "nothing of the request was kept"
-	if kept > 0 {
-		text = fmt.Sprintf("the other %d samples of the request are stored", kept)
-	}
-	problem(w, http.StatusBadRequest, "Lines rejected", fmt.Sprintf("%d lines or values were rejected; %s", len(faults), text), faults)
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(http.StatusBadRequest)
+	_ = json.NewEncoder(w).Encode(map[string]any{
+		"title": "Lines rejected", "status": http.StatusBadRequest, "detail": "some lines were rejected",
+		"accepted": kept, "rejected": len(faults), "errors": faults,
+	})
 }
 
 func problem(w http.ResponseWriter, status int, title, detail string, faults any) {

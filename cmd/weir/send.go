@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"strings"
 	"sync"
 	"time"
 
@@ -123,7 +122,7 @@ func (s *sender) send(ctx context.Context, p *parcel) error {
 		case !errors.As(err, &e):
 			return err
 		case len(e.Lines) > 0:
-			s.settle(p, accepted(p, e), e.Lines)
+			s.settle(p, min(int(e.Accepted), p.samples), e.Lines)
 			return nil
 		case !e.Temporary():
 			return err
@@ -153,20 +152,6 @@ func (s *sender) settle(p *parcel, accepted int, lines []client.RejectedLine) {
 		s.rejected(p, lines)
 	}
 	s.sent(p, s.tally)
-}
-
-// accepted gives how many of a parcel's samples were taken although some of
-// its lines were not. A line of several values that is refused as a whole
-// counts with all of them, so the answer's own count is what is right; where
-// it says none, the count errs to the side of refused.
-func accepted(p *parcel, e *client.Error) int {
-	var taken int
-	if i := strings.LastIndex(e.Detail, "; the other "); i >= 0 {
-		if n, err := fmt.Sscanf(e.Detail[i:], "; the other %d samples", &taken); n == 1 && err == nil {
-			return min(taken, p.samples)
-		}
-	}
-	return 0
 }
 
 // backoff grows from about 0.1 s to 5 s; chance keeps senders apart.

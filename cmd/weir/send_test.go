@@ -88,19 +88,15 @@ func TestSenderStopsAtWhatNeverWorks(t *testing.T) {
 }
 
 func TestSenderCountsWhatIsRejected(t *testing.T) {
-	for detail, taken := range map[string]int64{
-		"1 lines or values were rejected, the first in line 1: x; the other 7 samples of the request are stored": 7,
-		"1 lines or values were rejected; nothing of the request was kept":                                       0,
-		"other words": 0,
-	} {
+	for _, taken := range []int64{7, 0} {
 		var told int
 		s := testSender(func(context.Context, *parcel) error {
-			return &client.Error{Status: 400, Detail: detail, Lines: []client.RejectedLine{{Line: 1, Reason: "x"}}}
+			return &client.Error{Status: 400, Accepted: taken, Rejected: 10 - taken, Lines: []client.RejectedLine{{Line: 1, Reason: "x"}}}
 		})
 		s.rejected = func(_ *parcel, lines []client.RejectedLine) { told += len(lines) }
 		got, err := s.run(t.Context(), parcels(2))
 		if err != nil || got.Samples != 2*taken || got.Rejected != 20-2*taken || told != 2 {
-			t.Errorf("%q: %+v, %v, %d lines told", detail, got, err, told)
+			t.Errorf("%d of ten kept: %+v, %v, %d lines told", taken, got, err, told)
 		}
 	}
 }

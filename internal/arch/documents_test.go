@@ -3,7 +3,6 @@ package arch_test
 import (
 	"fmt"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -67,9 +66,9 @@ func missing(file string, line int, name string) finding {
 
 // missingNames gives the repository paths in a text that are not there.
 func (tr *tree) missingNames(text string) []string {
-	text = regexp.MustCompile(urlPattern).ReplaceAllString(text, " ")
+	text = tr.urls.ReplaceAllString(text, " ")
 	var names []string
-	for _, match := range regexp.MustCompile(wordPattern).FindAllStringSubmatch(text, -1) {
+	for _, match := range tr.words.FindAllStringSubmatch(text, -1) {
 		name := strings.TrimRight(strings.TrimPrefix(match[1], module+"/"), "/.")
 		name = strings.TrimSuffix(strings.TrimPrefix(name, "./"), "/")
 		if strings.ContainsAny(name, "*…") || !tr.ofOurs(name) || tr.known(name) || slices.Contains(names, name) {
@@ -122,7 +121,7 @@ func (tr *tree) known(name string) bool {
 // there, seen from the document.
 func (tr *tree) missingLinks(from, line string) []string {
 	var targets []string
-	for _, match := range regexp.MustCompile(linkPattern).FindAllStringSubmatch(line, -1) {
+	for _, match := range tr.links.FindAllStringSubmatch(line, -1) {
 		target, _, _ := strings.Cut(match[1], "#")
 		if target == "" || strings.Contains(target, ":") {
 			continue

@@ -8,6 +8,7 @@ import (
 	"go/token"
 	"io/fs"
 	"path"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -37,13 +38,18 @@ type tree struct {
 	sources   []source
 	documents []document
 	exists    map[string]bool // every file and folder, from the root
+
+	urls, links, words *regexp.Regexp // compiled once, since they meet every line
 }
 
 // loadTree reads every Go file and document below root. Folders that the go
 // command skips (testdata, and names that begin with '.' or '_') are listed
 // but not read; so are the build's own folders.
 func loadTree(root fs.FS) (*tree, error) {
-	tr := &tree{files: token.NewFileSet(), exists: map[string]bool{}}
+	tr := &tree{
+		files: token.NewFileSet(), exists: map[string]bool{},
+		urls: regexp.MustCompile(urlPattern), links: regexp.MustCompile(linkPattern), words: regexp.MustCompile(wordPattern),
+	}
 	err := fs.WalkDir(root, ".", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err

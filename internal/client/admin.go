@@ -23,8 +23,7 @@ type Status struct {
 
 // Status asks the server for its status.
 func (c *Client) Status(ctx context.Context) (Status, error) {
-	var s Status
-	return s, c.read(ctx, request{method: http.MethodGet, path: "/api/v1/status"}, &s)
+	return read[Status](ctx, c, request{method: http.MethodGet, path: "/api/v1/status"})
 }
 
 // Ready gives nil when the server is ready to write and read.
@@ -49,8 +48,7 @@ type Week struct {
 
 // Weeks lists the volumes.
 func (c *Client) Weeks(ctx context.Context) ([]Week, error) {
-	var list []Week
-	return list, c.read(ctx, request{method: http.MethodGet, path: "/api/v1/weeks"}, &list)
+	return read[[]Week](ctx, c, request{method: http.MethodGet, path: "/api/v1/weeks"})
 }
 
 // Balance is what became of accepted samples.
@@ -93,8 +91,7 @@ func (c *Client) Ledger(ctx context.Context, start, end string) (Ledger, error) 
 	if end != "" {
 		query.Set("end", end)
 	}
-	var l Ledger
-	return l, c.read(ctx, request{method: http.MethodGet, path: "/api/v1/ledger", query: query}, &l)
+	return read[Ledger](ctx, c, request{method: http.MethodGet, path: "/api/v1/ledger", query: query})
 }
 
 // Queue is the state of one queue.
@@ -109,8 +106,7 @@ type Queue struct {
 
 // Queues lists the queues.
 func (c *Client) Queues(ctx context.Context) ([]Queue, error) {
-	var list []Queue
-	return list, c.read(ctx, request{method: http.MethodGet, path: "/api/v1/queues"}, &list)
+	return read[[]Queue](ctx, c, request{method: http.MethodGet, path: "/api/v1/queues"})
 }
 
 // DeadLetter is one message that could not be handled.
@@ -136,8 +132,7 @@ func (c *Client) DeadLetters(ctx context.Context, queue int, after string, most 
 	if most > 0 {
 		query.Set("max", strconv.Itoa(most))
 	}
-	var list []DeadLetter
-	return list, c.read(ctx, request{method: http.MethodGet, path: deadLetters(queue), query: query}, &list)
+	return read[[]DeadLetter](ctx, c, request{method: http.MethodGet, path: deadLetters(queue), query: query})
 }
 
 // Redrive puts one dead letter back into its queue.
@@ -147,10 +142,9 @@ func (c *Client) Redrive(ctx context.Context, queue int, id string) error {
 
 // RedriveAll puts all dead letters of a queue back, and gives their number.
 func (c *Client) RedriveAll(ctx context.Context, queue int) (int, error) {
-	var done struct {
+	done, err := read[struct {
 		Redriven int `json:"redriven"`
-	}
-	err := c.read(ctx, request{method: http.MethodPost, path: deadLetters(queue) + "/redrive"}, &done)
+	}](ctx, c, request{method: http.MethodPost, path: deadLetters(queue) + "/redrive"})
 	return done.Redriven, err
 }
 

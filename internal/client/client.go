@@ -212,21 +212,22 @@ func retryAfter(res *http.Response) time.Duration {
 	return time.Duration(seconds) * time.Second
 }
 
-// read sends a request and reads its answer's JSON into an object.
-func (c *Client) read(ctx context.Context, r request, into any) error {
+// read sends a request and reads its answer's JSON.
+func read[T any](ctx context.Context, c *Client, r request) (T, error) {
+	var into T
 	body, err := c.do(ctx, r)
 	if err != nil {
-		return err
+		return into, err
 	}
 	defer body.Close() //nolint:errcheck // nothing was written
 	data, err := io.ReadAll(body)
 	if err != nil {
-		return c.lost(r.op(), err)
+		return into, c.lost(r.op(), err)
 	}
-	if err := json.Unmarshal(data, into); err != nil {
-		return &Error{Op: r.op(), Title: "the answer can't be read", Err: err, Status: http.StatusOK}
+	if err := json.Unmarshal(data, &into); err != nil {
+		return into, &Error{Op: r.op(), Title: "the answer can't be read", Err: err, Status: http.StatusOK}
 	}
-	return nil
+	return into, nil
 }
 
 // send sends a request whose answer, when all went well, says nothing more.

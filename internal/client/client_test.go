@@ -112,7 +112,7 @@ func TestAggregateAndSeriesAndQuarantine(t *testing.T) {
 		}
 		return io.ErrNoProgress
 	})
-	if err != io.ErrNoProgress {
+	if !errors.Is(err, io.ErrNoProgress) {
 		t.Errorf("the caller's error came back as %v", err)
 	}
 	c = newClient(t, say(t, "GET /api/v1/quarantine?end=5", `{"metric":"m","kind":"int64","times":[1],"values":[2],"reason":"kind"}`))

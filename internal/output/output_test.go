@@ -143,7 +143,7 @@ func TestDetect(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer file.Close() //nolint:errcheck // nothing was written
+	defer file.Close()
 	if got := Detect(file, env("COLUMNS", "-1")); got != (Terminal{Width: 80}) {
 		t.Errorf("a file is %+v", got)
 	}

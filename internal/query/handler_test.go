@@ -270,8 +270,7 @@ func (s *stranger) Samples(ctx context.Context, _ []SeriesInfo, start, end int64
 // A failure after the status was sent must not look like the end.
 func TestFailureInTheMiddleOfAnAnswer(t *testing.T) {
 	source := fleet(t)
-	var large Points
-	large = newPoints(t, "a", nil, sample.Float64)
+	large := newPoints(t, "a", nil, sample.Int64)
 	for at := range int64(200_000) {
 		large.Times, large.Bits = append(large.Times, at), append(large.Bits, uint64(at))
 	}
@@ -295,7 +294,7 @@ func TestFailureInTheMiddleOfAnAnswer(t *testing.T) {
 				last = strings.TrimSpace(line)
 			}
 		}
-		if res.StatusCode != 200 || last != want || !errors.Is(err, io.ErrUnexpectedEOF) {
+		if res.StatusCode != http.StatusOK || last != want || !errors.Is(err, io.ErrUnexpectedEOF) {
 			t.Errorf("%s: %d, ended by %v after %.200s", form, res.StatusCode, err, last)
 		}
 		if err := res.Body.Close(); err != nil {
@@ -313,7 +312,7 @@ func (brokenWriter) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }
 func TestClientThatWentAway(t *testing.T) {
 	mux := newServer(t, fleet(t), nil)
 	defer func() {
-		if got := recover(); got != http.ErrAbortHandler {
+		if got, ok := recover().(error); !ok || !errors.Is(got, http.ErrAbortHandler) {
 			t.Errorf("recovered %v; want the connection broken off", got)
 		}
 	}()

@@ -103,7 +103,7 @@ func TestValuesOfEveryKind(t *testing.T) {
 func TestWritingSamplesAllocatesNothing(t *testing.T) {
 	for _, kind := range []sample.Kind{sample.Float64, sample.Int64, sample.Bool, sample.String} {
 		p := newPoints(t, "m", []string{"host", "a"}, kind)
-		for at := range int64(5000) {
+		for at := range int64(1000) {
 			v := sample.Value{Bits: math.Float64bits(float64(at) / 7), Text: "text \"" + strconv.FormatInt(at, 10)}
 			p = p.with(sample.Sample{Time: at * 1e9, Value: v, Quality: sample.Quality(at % 2)})
 		}
@@ -116,7 +116,7 @@ func TestWritingSamplesAllocatesNothing(t *testing.T) {
 				}
 			})
 			if allocs > 10 { // the text of the series in CSV
-				t.Errorf("%s of 5,000 samples as %s allocates %v times", kind, form.contentType(), allocs)
+				t.Errorf("%s of 1,000 samples as %s allocates %v times", kind, form.contentType(), allocs)
 			}
 		}
 	}

@@ -50,7 +50,7 @@ const (
 	// touches, and a line a microsecond of its own in the slot.
 	slot     = int64(time.Millisecond)
 	lineStep = int64(time.Microsecond)
-	maxLines = 40
+	maxLines = 24
 )
 
 // weeksAgo gives the weeks that samples lie in, counted back from the present.

@@ -54,7 +54,7 @@ func (s *sender) send(ctx context.Context, a *Attempt) bool {
 		return false
 	case answer.Status == http.StatusNoContent:
 		a.Outcome = Answered
-		pause(ctx, s.random.IntN(12))
+		pause(ctx, s.random.IntN(30))
 		return true
 	case answer.Status < http.StatusInternalServerError:
 		s.record.Refuse(fmt.Errorf("attempt %d, POST %s: %s", a.Number, body.Path, answer))

@@ -53,7 +53,7 @@ func realPlan(t *testing.T, resend bool) Plan {
 	fmt.Printf("%s: %d kills, seed %d\n", t.Name(), kills, seed)
 	return Plan{
 		Kills: kills, Seed: seed, Clients: 4, Resend: resend, Flags: flushAges,
-		Uptime: [2]time.Duration{50 * time.Millisecond, 2 * time.Second},
+		Uptime: [2]time.Duration{50 * time.Millisecond, 1500 * time.Millisecond},
 		Settle: 60 * time.Second,
 	}
 }

@@ -187,7 +187,7 @@ func pauseFor(ctx context.Context, d time.Duration) { pause(ctx, int(d/time.Mill
 func (r *run) readBack(ctx context.Context) error {
 	client := harness.NewClient(r.victim.URL())
 	defer client.Close()
-	for _, a := range r.record.Some(r.random, 8, 8) {
+	for _, a := range r.record.Some(r.random, 6, 4) {
 		tally := NewTally()
 		match := fmt.Sprintf(`{lane=~"c%d-.+"}`, a.Client)
 		for _, ago := range a.Weeks {

@@ -116,7 +116,7 @@ func TestHealth(t *testing.T) {
 // The buffer is full: 503 with Retry-After, nothing accepted is lost, and
 // what was refused is taken when there is room.
 func TestFullBuffer(t *testing.T) {
-	server, c := start(t, append(flushNever(), "--set", "buffer.max_bytes=2097152")...)
+	server, c := start(t, append(flushNever(), "--set", "buffer.max_bytes=2097152", "--set", "gateway.answer_time=500ms")...)
 	var accepted []int
 	refusals := 0
 	for n := 0; refusals < 3; n++ {
