@@ -1,9 +1,13 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -64,11 +68,7 @@ data is not encrypted: that is the disk's to do.`,
 			if err != nil {
 				return err
 			}
-			err = a.Run(c.Context())
-			if cerr := a.Close(); err == nil {
-				err = cerr
-			}
-			return err
+			return errors.Join(a.Run(c.Context()), a.Close())
 		},
 	}
 	f.add(c)
@@ -112,30 +112,41 @@ writes every stored sample as a JSON line, as written, for an audit.`,
 			if err != nil {
 				return &usageError{err}
 			}
+			if _, err := os.Stat(config.Data); err != nil {
+				return fmt.Errorf("no data folder to check: %w; name it with --data", err)
+			}
 			a, err := app.Open(c.Context(), config, d.version, slog.New(slog.DiscardHandler))
 			if err != nil {
 				return err
 			}
-			defer a.Close()
 			if items {
-				return app.DumpItems(c.Context(), a, d.out)
+				err = app.DumpItems(c.Context(), a, d.out)
+			} else {
+				err = report(c.Context(), a, d.out)
 			}
-			report, err := app.Check(c.Context(), a)
-			if err != nil {
-				return err
-			}
-			text, err := json.MarshalIndent(report, "", "  ")
-			if err != nil {
-				return err
-			}
-			_, err = fmt.Fprintln(d.out, string(text))
-			if err == nil && len(report.Problems) > 0 {
-				err = fmt.Errorf("%d problems found", len(report.Problems))
-			}
-			return err
+			return errors.Join(err, a.Close())
 		},
 	}
 	f.add(c)
 	c.Flags().BoolVar(&items, "items", false, "write every sample of every named item as a JSON line")
 	return c
+}
+
+// report writes what a check found; problems are an error.
+func report(ctx context.Context, a *app.App, to io.Writer) error {
+	r, err := app.Check(ctx, a)
+	if err != nil {
+		return err
+	}
+	text, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return err
+	}
+	if _, err := fmt.Fprintln(to, string(text)); err != nil {
+		return err
+	}
+	if len(r.Problems) > 0 {
+		return fmt.Errorf("%d problems found", len(r.Problems))
+	}
+	return nil
 }

@@ -3,6 +3,7 @@ package demo
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -20,7 +21,7 @@ type stages struct {
 }
 
 // measure reads the instance's metrics.
-func (t *tour) measure(ctx context.Context) (stages, error) {
+func (t *tour) measure(ctx context.Context) (_ stages, err error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, t.server+"/metrics", nil)
 	if err != nil {
 		return stages{}, err
@@ -29,7 +30,7 @@ func (t *tour) measure(ctx context.Context) (stages, error) {
 	if err != nil {
 		return stages{}, err
 	}
-	defer answer.Body.Close()
+	defer func() { err = errors.Join(err, answer.Body.Close()) }()
 	var s stages
 	lines := bufio.NewScanner(answer.Body)
 	for lines.Scan() {
