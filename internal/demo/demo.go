@@ -92,6 +92,9 @@ func Run(ctx context.Context, o Options) (err error) {
 	if own {
 		err = errors.Join(err, os.RemoveAll(o.Data))
 	}
+	if err == nil {
+		t.printf("demo: ok, %s samples in, %.2f bytes each at rest, ledger balanced\n", output.Thousands(t.stored), t.atRest)
+	}
 	return err
 }
 
@@ -135,6 +138,8 @@ type tour struct {
 	client  *client.Client
 	sources []source
 	sent    []sent
+	stored  int64   // samples in week tables
+	atRest  float64 // bytes of items a sample
 }
 
 // sent is what a source brought.

@@ -108,6 +108,7 @@ func (t *tour) tellStages(ctx context.Context) error {
 		{Name: "note", Title: ""},
 	}}
 	each := func(bytes, samples int64) float64 { return float64(bytes) / float64(max(samples, 1)) }
+	t.stored, t.atRest = samples, each(bytes, samples)
 	list.Rows = [][]any{
 		{"requests (line protocol)", now.samples, now.intake, each(now.intake, now.samples), ""},
 		{"buffer (messages, fsynced)", now.samples, now.buffer, each(now.buffer, now.samples), ""},
