@@ -107,19 +107,25 @@ func (a *App) open(ctx context.Context) (err error) {
 	return nil
 }
 
-func (a *App) openDrivers(ctx context.Context) (err error) {
+func (a *App) openDrivers(ctx context.Context) error {
 	s := pebble.Default()
 	s.Dir, s.Logger = filepath.Join(a.config.Data, "store"), a.logger.With("role", "store")
 	s.CacheBytes, s.MaxOpenTables = a.config.Store.CacheBytes, a.config.Store.OpenTables
-	if a.store, err = pebble.Open(s); err != nil {
-		return err
+	opened, err := pebble.Open(s)
+	if err != nil {
+		return err // and no nil driver in the port
 	}
+	a.store = opened
 	b := jetstream.Default()
 	b.Dir, b.Logger = filepath.Join(a.config.Data, "buffer"), a.logger.With("role", "buffer")
 	b.Queues, b.MaxBytes, b.VisibilityTimeout = a.config.Partitions, a.config.Buffer.MaxBytes, a.config.Buffer.Visibility
 	b.MaxInFlight = max(b.MaxInFlight, 2*a.config.Worker.HeadMessages)
-	a.queues, err = jetstream.Open(ctx, b)
-	return err
+	driver, err := jetstream.Open(ctx, b)
+	if err != nil {
+		return err
+	}
+	a.queues = driver
+	return nil
 }
 
 // register keeps the catalog up with a journal's registrations.

@@ -32,7 +32,7 @@ func TestFloatsReadBackEqual(t *testing.T) {
 
 func TestFloatsAreShort(t *testing.T) {
 	for f, want := range map[float64]string{
-		0: "0", math.Copysign(0, -1): "-0", 1: "1", -1.5: "-1.5", 0.1: "0.1", 1e6: "1000000", 1e-6: "0.000001", 1e-7: "1e-07",
+		0: "0", math.Copysign(0, -1): "-0", 1: "1", -1.5: "-1.5", 0.1: "0.1", 1e6: "1000000", 1e-6: "0.000001", 1e-7: "1e-7",
 		1 << 53: "9007199254740992", 1e20: "100000000000000000000", 1e21: "1e+21", math.MaxFloat64: "1.7976931348623157e+308",
 		math.SmallestNonzeroFloat64: "5e-324", 21.7: "21.7", 1.0 / 3: "0.3333333333333333", -123456789: "-123456789",
 	} {
