@@ -81,7 +81,11 @@ func TestDiskFull(t *testing.T) {
 		"journals only":  full("journals", growing...),
 	} {
 		t.Run(name, func(t *testing.T) {
-			for round := range 2 {
+			rounds := 2
+			if testing.Short() {
+				rounds = 1
+			}
+			for round := range rounds {
 				fillAndFree(t, fail, round)
 			}
 		})
@@ -248,6 +252,8 @@ func TestUnsyncedEntryIsNotShown(t *testing.T) {
 	other := store.JournalID{Week: 5}
 
 	reached, release := make(chan struct{}, 100), make(chan struct{})
+	letGo := sync.OnceFunc(func() { close(release) })
+	defer letGo()
 	disk.set(func(op errorfs.Op) error {
 		if strings.HasSuffix(op.Path, ".log") && (op.Kind == errorfs.OpFileSync || op.Kind == errorfs.OpFileSyncData) {
 			reached <- struct{}{}
@@ -278,7 +284,7 @@ func TestUnsyncedEntryIsNotShown(t *testing.T) {
 		}
 	}
 	disk.heal()
-	close(release)
+	letGo()
 	group.Wait()
 	entries, err := s.Read(background(), id, 0, 10)
 	if err != nil || len(entries) != 2 {

@@ -106,6 +106,12 @@ func TestGuardFreezesOnWhatPebbleWouldNotSurvive(t *testing.T) {
 		}
 	}
 	g := newGuard(vfs.NewMem())
+	must(t, "change", g.change(func() error {
+		if g.busy.TryLock() {
+			t.Error("drain would not wait for a change that is under way")
+		}
+		return nil
+	}))
 	if err := g.Remove("/missing"); err == nil || g.failure() != nil {
 		t.Errorf("remove of a missing file: %v, frozen by %v; Pebble asks that way", err, g.failure())
 	}

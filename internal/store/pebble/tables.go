@@ -2,24 +2,13 @@ package pebble
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
-	"math"
 	"slices"
 	"strconv"
-	"strings"
 
-	engine "github.com/cockroachdb/pebble/v2"
-
-	"weir/internal/sample"
 	"weir/internal/store"
 )
-
-// maxBatch is about how many bytes of items go into one batch of Pebble. A
-// Write of more is cut, and may be stored in part.
-const maxBatch = 32 << 20
 
 const maxTableName = 64
 
@@ -169,152 +158,4 @@ func (s *Store) freeName(table string) (string, error) {
 		}
 	}
 	return "", fmt.Errorf("%w: too many dropped folders of %s are left in %s", store.ErrUnavailable, table, s.path(folderWeeks))
-}
-
-// Write stores items.
-func (s *Store) Write(ctx context.Context, table string, items []store.Item) error {
-	for _, item := range items {
-		if len(item.Body) > store.MaxItem {
-			return wrap("write", table, fmt.Errorf("%w: an item of %d bytes; the limit is %d", store.ErrTooLarge, len(item.Body), store.MaxItem))
-		}
-	}
-	begun, stored := false, 0
-	err := s.callTable(ctx, "write", table, func(i *instance) error {
-		for stored < len(items) {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			begun = true
-			n, err := i.writeBatch(items[stored:])
-			if err != nil {
-				return err
-			}
-			stored += n
-		}
-		return nil
-	})
-	if err == nil || !begun {
-		return err
-	}
-	keys := make([]store.ItemKey, 0, len(items)-stored)
-	for _, item := range items[stored:] {
-		keys = append(keys, item.Key)
-	}
-	return &store.Unwritten{Keys: keys, Err: err}
-}
-
-// writeBatch stores the first of the items, and gives how many.
-func (i *instance) writeBatch(items []store.Item) (int, error) {
-	n, size := 0, 0
-	for n < len(items) && (n == 0 || size+len(items[n].Body) <= maxBatch) {
-		size += len(items[n].Body) + store.KeySize + 16
-		n++
-	}
-	b := i.db.NewBatchWithSize(size)
-	for _, item := range items[:n] {
-		op := b.SetDeferred(store.KeySize, len(item.Body))
-		item.Key.Append(op.Key[:0])
-		copy(op.Value, item.Body)
-		if err := op.Finish(); err != nil {
-			return 0, err
-		}
-	}
-	if err := i.commit(b); err != nil {
-		return 0, err // Pebble may still hold the batch: it is not closed
-	}
-	return n, b.Close()
-}
-
-// Query reads the items of a bucket.
-func (s *Store) Query(ctx context.Context, table string, bucket sample.Shard, from, to int64, yield func(store.Item) bool) error {
-	return s.callTable(ctx, "query", table, func(i *instance) error {
-		if from > to {
-			return nil
-		}
-		last := store.ItemKey{
-			Bucket: bucket, Span: to,
-			Flush: store.FlushID{Epoch: math.MaxUint64, Nonce: math.MaxUint64}, Part: math.MaxUint16,
-		}
-		it, err := i.db.NewIterWithContext(ctx, &engine.IterOptions{
-			LowerBound: store.ItemKey{Bucket: bucket, Span: from}.Append(nil),
-			UpperBound: append(last.Append(nil), 0),
-		})
-		if err != nil {
-			return err
-		}
-		err = scanItems(ctx, it, yield)
-		if e := it.Close(); err == nil {
-			err = e
-		}
-		return err
-	})
-}
-
-func scanItems(ctx context.Context, it *engine.Iterator, yield func(store.Item) bool) error {
-	for ok := it.First(); ok; ok = it.Next() {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		key, err := store.ParseItemKey(it.Key())
-		if err != nil {
-			return err
-		}
-		body, err := itemBody(it)
-		if err != nil {
-			return err
-		}
-		if !yield(store.Item{Key: key, Body: body}) {
-			return nil
-		}
-	}
-	return it.Error()
-}
-
-// itemBody reads the item's body. Pebble panics on a blob file that is corrupt
-// (cockroachdb/pebble #5127), holding nothing; any other panic goes on.
-func itemBody(it *engine.Iterator) (body []byte, err error) {
-	defer func() {
-		switch p := recover().(type) {
-		case nil:
-		case string:
-			if !strings.HasPrefix(p, "unknown metadata type") {
-				panic(p)
-			}
-			err = fmt.Errorf("%w: a blob file cannot be read", store.ErrCorrupt)
-		default:
-			panic(p)
-		}
-	}()
-	return it.ValueAndErr()
-}
-
-// Size gives what a table takes on the disk, its log included. It need not
-// open the table for that.
-func (s *Store) Size(ctx context.Context, table string) (uint64, error) {
-	if err := s.enter(ctx); err != nil {
-		return 0, wrap("size", table, err)
-	}
-	defer s.calls.Done()
-	s.mu.Lock()
-	f := s.tables[table]
-	s.mu.Unlock()
-	if f == nil {
-		return 0, wrap("size", table, store.ErrNoTable)
-	}
-	names, err := s.cfg.FS.List(f.path)
-	if err != nil {
-		return 0, wrap("size", table, err)
-	}
-	var size uint64
-	for _, name := range names {
-		info, err := s.cfg.FS.Stat(s.cfg.FS.PathJoin(f.path, name))
-		if errors.Is(err, fs.ErrNotExist) {
-			continue // a compaction removed it meanwhile
-		}
-		if err != nil {
-			return 0, wrap("size", table, err)
-		}
-		size += uint64(info.Size())
-	}
-	return size, nil
 }

@@ -162,7 +162,7 @@ func randomOperations(t *testing.T, f Factory) {
 			"write": func(t *rapid.T) {
 				var items []store.Item
 				for range rapid.IntRange(1, 4).Draw(t, "items") {
-					size := rapid.SampledFrom([]int{0, 100, 5000, 200_000}).Draw(t, "size")
+					size := rapid.SampledFrom([]int{0, 100, 5000, 60_000}).Draw(t, "size")
 					bucket := sample.Shard(rapid.IntRange(0, 3).Draw(t, "bucket"))
 					span := rapid.Int64Range(-3, 3).Draw(t, "span")
 					items = append(items, item(bucket, span, uint64(size), uint16(bucket), size))
