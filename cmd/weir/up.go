@@ -115,7 +115,7 @@ writes every stored sample as a JSON line, as written, for an audit.`,
 			if _, err := os.Stat(config.Data); err != nil {
 				return fmt.Errorf("no data folder to check: %w; name it with --data", err)
 			}
-			a, err := app.Open(c.Context(), config, d.version, slog.New(slog.DiscardHandler))
+			a, err := app.Inspect(c.Context(), config, d.version, slog.New(slog.DiscardHandler))
 			if err != nil {
 				return err
 			}

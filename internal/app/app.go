@@ -61,19 +61,30 @@ type App struct {
 	ready atomic.Bool
 }
 
-// Open takes the data folder and opens what is on it. Close gives it back.
+// Open takes the data folder, made if it is not there, and opens what is on
+// it. Close gives it back.
 func Open(ctx context.Context, c Config, version string, logger *slog.Logger) (*App, error) {
+	return open(ctx, c, version, logger, openFolder)
+}
+
+// Inspect opens a data folder as Open does, but only one that is there.
+func Inspect(ctx context.Context, c Config, version string, logger *slog.Logger) (*App, error) {
+	return open(ctx, c, version, logger, findFolder)
+}
+
+func open(ctx context.Context, c Config, version string, logger *slog.Logger, take func(string) (*folder, error)) (*App, error) {
 	a := &App{config: c, version: version, logger: logger, started: time.Now(), catalog: catalog.New()}
-	if err := a.open(ctx); err != nil {
+	var err error
+	if a.folder, err = take(c.Data); err == nil {
+		err = a.open(ctx)
+	}
+	if err != nil {
 		return nil, errors.Join(err, a.Close())
 	}
 	return a, nil
 }
 
 func (a *App) open(ctx context.Context) (err error) {
-	if a.folder, err = openFolder(a.config.Data); err != nil {
-		return err
-	}
 	if err := a.openDrivers(ctx); err != nil {
 		return err
 	}

@@ -83,6 +83,10 @@ func (c Config) Validate() error {
 		return errors.New("buffer.max_bytes: want at least 1048576 (1 MiB)")
 	case c.Buffer.Visibility < time.Second:
 		return errors.New("buffer.visibility: want at least 1s")
+	case c.Store.CacheBytes < 0:
+		return errors.New("store.cache_bytes: want at least 0")
+	case c.Store.OpenTables < 1:
+		return errors.New("store.open_tables: want at least 1")
 	case c.Worker.ExtendAfter >= c.Buffer.Visibility:
 		return errors.New("worker.extend_after: want less than buffer.visibility, or messages in the head are delivered again")
 	case c.Query.Timeout <= 0:

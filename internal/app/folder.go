@@ -18,12 +18,30 @@ import (
 //	DIR/store   journals, records, and a folder a volume
 const dataFormat = 1
 
-const formatName = "weir-data"
+const (
+	formatName = "weir-data"
+	formatFile = "FORMAT"
+)
+
+// ErrNoFolder means that a folder holds no data of Weir's.
+var ErrNoFolder = errors.New("no data folder")
 
 // folder is a data folder that this process holds.
 type folder struct {
 	dir  string
 	lock *os.File
+}
+
+// findFolder opens a data folder that is there. Nothing is made where there is
+// none.
+func findFolder(dir string) (*folder, error) {
+	switch _, err := os.Stat(filepath.Join(dir, formatFile)); {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("data folder %s: %w: there is no %s in it; name a data folder with --data", dir, ErrNoFolder, formatFile)
+	case err != nil:
+		return nil, fmt.Errorf("data folder: %w", err)
+	}
+	return openFolder(dir)
 }
 
 // openFolder makes the data folder if it is not there, takes its lock and
@@ -47,7 +65,7 @@ func openFolder(dir string) (*folder, error) {
 }
 
 func (f *folder) checkFormat() error {
-	path := filepath.Join(f.dir, "FORMAT")
+	path := filepath.Join(f.dir, formatFile)
 	want := fmt.Sprintf("%s %d", formatName, dataFormat)
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -66,7 +84,7 @@ func (f *folder) checkFormat() error {
 func (f *folder) writeFormat(path, text string) error {
 	for _, name := range []string{"buffer", "store"} {
 		if _, err := os.Stat(filepath.Join(f.dir, name)); err == nil {
-			return fmt.Errorf("data folder %s holds %s, but no FORMAT: it is not whole; restore it, or name another folder with --data", f.dir, name)
+			return fmt.Errorf("data folder %s holds %s, but no %s: it is not whole; restore it, or name another folder with --data", f.dir, name, formatFile)
 		}
 	}
 	temporary := path + ".new"

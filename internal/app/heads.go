@@ -55,7 +55,8 @@ func (a *accounts) Tallies() []ledger.Tally {
 	var out []ledger.Tally
 	for _, t := range a.gateway.Tallies() {
 		out = append(out, ledger.Tally{
-			Life: t.Life, Queue: t.Queue, Instance: t.Instance, Numbered: t.Numbered, Accepted: t.Accepted, Last: t.Last,
+			Life: t.Life, Queue: t.Queue, Instance: t.Instance, Numbered: t.Numbered, Durable: t.Durable,
+			Accepted: t.Accepted, Last: t.Last, Settled: t.Settled,
 		})
 	}
 	return out

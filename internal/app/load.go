@@ -1,8 +1,11 @@
 package app
 
 import (
+	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"reflect"
@@ -60,12 +63,19 @@ func settingText(key, value string) []byte {
 }
 
 func decodeConfig(c *Config, name string, text []byte) error {
-	var node yaml.Node
-	if err := yaml.Unmarshal(text, &node); err != nil {
+	var node, more yaml.Node
+	documents := yaml.NewDecoder(bytes.NewReader(text))
+	switch err := documents.Decode(&node); {
+	case errors.Is(err, io.EOF) || err == nil && len(node.Content) == 0:
+		return nil // an empty file says nothing
+	case err != nil:
 		return fmt.Errorf("%s: %w", name, err)
 	}
-	if len(node.Content) == 0 {
-		return nil // an empty file says nothing
+	switch err := documents.Decode(&more); {
+	case err == nil:
+		return fmt.Errorf("%s: line %d: a second document begins; a config is one", name, more.Line)
+	case !errors.Is(err, io.EOF):
+		return fmt.Errorf("%s: %w", name, err)
 	}
 	if err := checkKeys(node.Content[0], reflect.TypeOf(*c), ""); err != nil {
 		return fmt.Errorf("%s: %w", name, err)
@@ -80,7 +90,7 @@ func decodeConfig(c *Config, name string, text []byte) error {
 func checkKeys(n *yaml.Node, t reflect.Type, path string) error {
 	if t.Kind() != reflect.Struct || n.Kind != yaml.MappingNode {
 		if t.Kind() == reflect.Struct {
-			return fmt.Errorf("line %d: %s takes keys and values", n.Line, strings.TrimSuffix(path, "."))
+			return fmt.Errorf("line %d: %s takes keys and values", n.Line, cmp.Or(strings.TrimSuffix(path, "."), "the config"))
 		}
 		return nil
 	}

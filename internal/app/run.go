@@ -17,10 +17,11 @@ import (
 )
 
 // Bounds of a stop. The process is to end within 30 s of SIGTERM; the
-// worker's drain time is part of its config.
+// worker's drain time, 20 s by default, is part of its config, and closing the
+// drivers takes time too.
 const (
-	stopRequests = 5 * time.Second
-	stopGateway  = 5 * time.Second
+	stopRequests = 4 * time.Second
+	stopGateway  = 2 * time.Second
 )
 
 // Run serves until ctx ends, then drains: requests are finished, the life is

@@ -120,14 +120,25 @@ func (a *App) serveQuarantine(w http.ResponseWriter, r *http.Request) error {
 	if err := a.book.Load(r.Context()); err != nil {
 		return err
 	}
-	w.Header().Set("Content-Type", "application/x-ndjson")
-	lines := json.NewEncoder(w)
-	return a.eachRefused(r.Context(), func(reason string, s sample.Series, of sample.Sample) error {
+	lines, begun := json.NewEncoder(w), false
+	err := a.eachRefused(r.Context(), func(reason string, s sample.Series, of sample.Sample) error {
 		if !sel.MatchesSeries(s) || of.Time < start || of.Time >= end {
 			return nil
 		}
+		if !begun {
+			w.Header().Set("Content-Type", "application/x-ndjson")
+		}
+		begun = true
 		return lines.Encode(refusedLine(reason, s, of))
 	})
+	switch {
+	case err != nil && begun:
+		a.logger.Error("quarantine not listed to its end", "error", err)
+		panic(http.ErrAbortHandler) // the status is sent: a cut connection tells that lines lack
+	case err == nil && !begun:
+		w.Header().Set("Content-Type", "application/x-ndjson")
+	}
+	return err
 }
 
 type refusedSample struct {

@@ -32,11 +32,14 @@ type Config struct {
 	Instance     string        `yaml:"instance" doc:"where this gateway works: one life follows another there"`
 	Linger       time.Duration `yaml:"linger" doc:"how long a message waits for more samples, besides the time the one before takes"`
 	GroupSamples int           `yaml:"group_samples" doc:"how many samples make a message at most"`
-	MaxUnsent    int           `yaml:"max_unsent" doc:"how many samples of a queue may wait to be durable; then requests are answered 503"`
+	MaxUnsent    int           `yaml:"max_unsent" doc:"how many samples of a queue may wait to be durable, 32 bytes of text counting as one; then requests are answered 503"`
 	AnswerTime   time.Duration `yaml:"answer_time" doc:"how long a request waits for its samples to be durable; then it is answered 503"`
 	BeatEvery    time.Duration `yaml:"beat_every" doc:"how often an idle gateway says that it is there"`
 	MaxAhead     time.Duration `yaml:"max_ahead" doc:"how far ahead of now a sample's time may be"`
-	MaxRequests  int           `yaml:"max_requests" doc:"how many requests are read at once; more wait"`
+	MaxWeeks     int           `yaml:"max_weeks" doc:"of how many weeks a request may bring samples"`
+	ReadTime     time.Duration `yaml:"read_time" doc:"how long a request's body may take to arrive; then it is answered 408"`
+	MaxReading   int64         `yaml:"max_reading" doc:"how many bytes of bodies may be on their way in at once; then requests are answered 503"`
+	MaxRequests  int           `yaml:"max_requests" doc:"how many bodies that have arrived are decoded at once; more wait"`
 	Body         body.Limits   `yaml:"body" doc:"how large a request's body may be"`
 }
 
@@ -45,7 +48,7 @@ func Default() Config {
 	return Config{
 		Instance: "embedded", GroupSamples: 64 << 10, MaxUnsent: 4 << 20,
 		AnswerTime: 15 * time.Second, BeatEvery: 30 * time.Second, MaxAhead: 24 * time.Hour,
-		MaxRequests: 16, Body: body.Default(),
+		MaxWeeks: 4096, ReadTime: time.Minute, MaxReading: 256 << 20, MaxRequests: 16, Body: body.Default(),
 	}
 }
 
@@ -63,6 +66,9 @@ func (c Config) Validate() error {
 		{"answer_time", c.AnswerTime > 0, "more than 0"},
 		{"beat_every", c.BeatEvery > 0, "more than 0"},
 		{"max_ahead", c.MaxAhead >= 0, "at least 0"},
+		{"max_weeks", c.MaxWeeks > 0, "at least 1"},
+		{"read_time", c.ReadTime > 0, "more than 0"},
+		{"max_reading", c.MaxReading >= firstRead, "at least 16384 (16 KiB)"},
 		{"max_requests", c.MaxRequests > 0, "at least 1"},
 	} {
 		if !v.ok {
@@ -104,8 +110,11 @@ type Gateway struct {
 	logger  *slog.Logger
 
 	lanes    []*lane
-	reading  chan struct{} // a place for each request that is read
+	arriving arriving
+	decoding chan struct{} // a place for each request that is decoded
 	bodies   *body.Reader
+	unpacked sync.Pool // of *[]byte
+	bundles  bundles
 	lines    sync.Pool     // of *lineprotocol.Decoder
 	objects  sync.Pool     // of *jsonl.Decoder
 	rejected atomic.Uint64 // refused in answers, not told in a message yet
@@ -129,14 +138,15 @@ func New(o Options) (*Gateway, error) {
 	g := &Gateway{
 		config: o.Config, life: o.Life, buffer: o.Buffer, catalog: o.Catalog, weeks: o.Weeks,
 		clock: o.Clock, now: o.Now, logger: o.Logger, bodies: bodies,
-		reading: make(chan struct{}, o.Config.MaxRequests),
+		arriving: arriving{most: o.Config.MaxReading, limit: o.Config.Body.Packed},
+		decoding: make(chan struct{}, o.Config.MaxRequests),
 	}
 	g.lines.New = func() any { return lineprotocol.New(o.Catalog.Intern, lineprotocol.Default()) }
 	g.objects.New = func() any { return jsonl.New(o.Catalog.Intern, jsonl.Default()) }
 	for queue := range o.Buffer.Queues() {
 		g.lanes = append(g.lanes, &lane{
 			Gateway: g, queue: queue, logger: o.Logger.With("queue", queue),
-			come: make(chan parcel, 4*o.Config.MaxRequests),
+			inbox: newInbox(o.Config.MaxUnsent),
 		})
 	}
 	return g, nil
@@ -173,6 +183,7 @@ type Tally struct {
 	Durable  uint64 // of them, those that the queue surely has
 	Accepted uint64 // samples in numbered messages
 	Last     message.Stamp
+	Settled  message.Stamp // of the last durable message
 }
 
 // Tallies gives the life's state in each queue. Whoever has seen all messages
@@ -183,7 +194,7 @@ func (g *Gateway) Tallies() []Tally {
 		l.mu.Lock()
 		out = append(out, Tally{
 			Life: g.life, Queue: l.queue, Instance: g.config.Instance,
-			Numbered: l.next, Durable: l.durable, Accepted: l.accepted, Last: l.last,
+			Numbered: l.next, Durable: l.durable, Accepted: l.accepted, Last: l.last, Settled: l.settled,
 		})
 		l.mu.Unlock()
 	}

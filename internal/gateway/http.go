@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"strconv"
+	"time"
 
 	"weir/internal/buffer"
 	"weir/internal/catalog"
@@ -47,22 +49,18 @@ func (g *Gateway) writeObjects(w http.ResponseWriter, r *http.Request) {
 }
 
 // serve reads a request's body, decodes it, stores what is good and answers.
+//
+// A body is read whole before it takes a place to be decoded, so that slow
+// senders don't keep others out: they hold the bytes they have sent, which are
+// counted, for a bounded time. Decoding waits for nobody but the store, where
+// a week is new.
 func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, decode func([]byte, *request)) {
 	g.counts.requests.Add(1)
-	select {
-	case g.reading <- struct{}{}:
-	case <-r.Context().Done():
-		return // the client gave up while waiting
-	}
 	to := g.newRequest(r.Context())
-	err := g.read(r, to, decode)
-	<-g.reading
-	if err != nil {
+	if err := g.take(w, r, to, decode); err != nil {
 		g.refuse(w, err)
 		return
 	}
-	g.rejected.Add(to.rejected)
-	g.counts.rejected.Add(to.rejected)
 	if err := to.store(); err != nil {
 		g.refuse(w, err)
 		return
@@ -75,14 +73,52 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, decode func([]by
 	w.WriteHeader(http.StatusNoContent)
 }
 
-func (g *Gateway) read(r *http.Request, to *request, decode func([]byte, *request)) error {
-	raw, err := g.bodies.Read(nil, r.Body, r.Header.Get("Content-Encoding"))
+// take reads, unpacks and decodes a body.
+func (g *Gateway) take(w http.ResponseWriter, r *http.Request, to *request, decode func([]byte, *request)) error {
+	packed, err := g.receive(w, r)
+	defer g.arriving.release(packed)
+	if err != nil {
+		return err
+	}
+	select {
+	case g.decoding <- struct{}{}:
+		defer func() { <-g.decoding }()
+	case <-r.Context().Done():
+		return fmt.Errorf("%w: the client gave up: %w", errBusy, r.Context().Err())
+	}
+	kept, _ := g.unpacked.Get().(*[]byte)
+	if kept == nil {
+		kept = new([]byte)
+	}
+	raw, err := g.bodies.Read(*kept, packed.reader(), r.Header.Get("Content-Encoding"))
 	if err != nil {
 		return err
 	}
 	g.counts.bytes.Add(uint64(len(raw)))
 	decode(raw, to)
+	if cap(raw) <= bodyKept {
+		*kept = raw[:0]
+		g.unpacked.Put(kept)
+	}
 	return nil
+}
+
+// receive reads a body as it arrives, within the time it may take.
+func (g *Gateway) receive(w http.ResponseWriter, r *http.Request) (*packed, error) {
+	connection := http.NewResponseController(w)
+	// What serves without a connection, such as a test, has no deadlines.
+	_ = connection.SetReadDeadline(time.Now().Add(g.config.ReadTime))
+	p, err := g.arriving.read(r.Body)
+	if err == nil && int64(len(p.bytes)) <= g.config.Body.Packed {
+		// Past a whole body the server listens for the client's leaving, and no
+		// deadline may end that. It waits for the rest of one that is not whole
+		// before it answers, and the deadline must.
+		_ = connection.SetReadDeadline(time.Time{})
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		err = fmt.Errorf("%w: not within %s: %w", errSlow, g.config.ReadTime, err)
+	}
+	return p, err
 }
 
 // refuse answers a request of which nothing was surely stored.
@@ -96,6 +132,8 @@ func (g *Gateway) refuse(w http.ResponseWriter, err error) {
 		problem.Write(w, http.StatusRequestEntityTooLarge, "Body too large", err.Error())
 	case errors.Is(err, body.ErrEncoding):
 		problem.Write(w, http.StatusUnsupportedMediaType, "Unknown content encoding", err.Error())
+	case errors.Is(err, errSlow):
+		problem.Write(w, http.StatusRequestTimeout, "Body too slow", err.Error())
 	default:
 		problem.Write(w, http.StatusBadRequest, "Unreadable body", err.Error())
 	}

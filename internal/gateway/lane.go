@@ -3,7 +3,9 @@ package gateway
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,13 +16,6 @@ import (
 	"weir/internal/sample"
 )
 
-// parcel is a request's samples for one week and queue, waiting to be durable.
-type parcel struct {
-	week    sample.Week
-	samples []pending
-	done    chan<- error // gets one answer; has room for it
-}
-
 // lane is the way into one queue: it gathers what requests bring while the
 // messages before are being written (group commit), numbers the messages, and
 // sends each until the queue has it. One goroutine runs it.
@@ -28,58 +23,51 @@ type lane struct {
 	*Gateway
 	queue  int
 	logger *slog.Logger
-	come   chan parcel
+	inbox  *inbox
 	group  grouping
-
-	waiting atomic.Int64 // samples handed in and not durable yet
-	stuck   atomic.Bool  // the queue is full or does not answer
+	stuck  atomic.Bool // the queue is full or does not answer
 
 	mu       sync.Mutex // guards what follows, which run alone changes
 	next     uint64     // number of the next message
 	accepted uint64     // running total of samples in numbered messages
 	durable  uint64     // how many messages, from 0 on, the queue has
 	last     message.Stamp
+	settled  message.Stamp // of the last durable message
 }
 
-// hand gives a parcel to the lane, or says at once that it takes no more.
-func (l *lane) hand(p parcel) error {
-	if l.stuck.Load() || l.waiting.Load() >= int64(l.config.MaxUnsent) {
-		return errBusy
-	}
-	l.waiting.Add(int64(len(p.samples)))
-	select {
-	case l.come <- p:
-		return nil
-	default:
-		l.waiting.Add(-int64(len(p.samples)))
-		return errBusy
-	}
-}
+// refuses says that the lane takes nothing now.
+func (l *lane) refuses() bool { return l.stuck.Load() || l.inbox.full() }
 
 // run opens the life in its queue, sends what comes until stop is closed, and
 // then closes the life. An end of ctx cuts it short: what is not durable was
-// not answered.
+// not answered. What comes after that is refused at once.
 func (l *lane) run(ctx context.Context, stop <-chan struct{}, opened func()) {
+	defer l.end()
 	if !l.sendControl(ctx, message.Start) {
 		return
 	}
 	opened()
 	beat := time.NewTimer(l.config.BeatEvery)
 	defer beat.Stop()
-	for ctx.Err() == nil {
-		beat.Reset(l.config.BeatEvery)
+	for stopping := false; ctx.Err() == nil; {
 		select {
-		case p := <-l.come:
-			l.commit(ctx, l.gather(p))
-		case <-stop:
-			select {
-			case p := <-l.come: // handed in before the stop
-				l.commit(ctx, l.gather(p))
-				continue
-			default:
-			}
+		case <-stop: // looked at first, or a steady flow would never let it be seen
+			stopping = true
+			l.inbox.close()
+		default:
+		}
+		if group := l.gather(ctx, stop); len(group) > 0 {
+			l.commit(ctx, group)
+			continue
+		}
+		if stopping {
 			l.sendControl(ctx, message.Close)
 			return
+		}
+		beat.Reset(l.config.BeatEvery)
+		select {
+		case <-l.inbox.wake:
+		case <-stop:
 		case <-beat.C:
 			l.sendControl(ctx, message.Beat)
 		case <-ctx.Done():
@@ -87,30 +75,32 @@ func (l *lane) run(ctx context.Context, stop <-chan struct{}, opened func()) {
 	}
 }
 
+// end refuses what comes from now on, and what came and was not sent.
+func (l *lane) end() {
+	l.inbox.close()
+	left, _ := l.inbox.take(nil, 0, math.MaxInt)
+	l.settle(left, fmt.Errorf("%w: the gateway has stopped", errBusy))
+}
+
 // gather takes what has come meanwhile, up to a message's worth, and waits a
-// linger for more where one is configured.
-func (l *lane) gather(first parcel) []parcel {
-	group, samples := []parcel{first}, len(first.samples)
-	var linger <-chan time.Time
-	if l.config.Linger > 0 {
-		t := time.NewTimer(l.config.Linger)
-		defer t.Stop()
-		linger = t.C
+// linger for more where one is configured, unless the lane is to stop.
+func (l *lane) gather(ctx context.Context, stop <-chan struct{}) []parcel {
+	most := l.config.GroupSamples
+	group, samples := l.inbox.take(nil, 0, most)
+	if len(group) == 0 || l.config.Linger == 0 {
+		return group
 	}
-	for samples < l.config.GroupSamples {
+	linger := time.NewTimer(l.config.Linger)
+	defer linger.Stop()
+	for samples < most {
 		select {
-		case p := <-l.come:
-			group, samples = append(group, p), samples+len(p.samples)
-			continue
-		default:
-		}
-		if linger == nil {
+		case <-l.inbox.wake:
+			group, samples = l.inbox.take(group, samples, most)
+		case <-linger.C:
 			return group
-		}
-		select {
-		case p := <-l.come:
-			group, samples = append(group, p), samples+len(p.samples)
-		case <-linger:
+		case <-stop:
+			return group
+		case <-ctx.Done():
 			return group
 		}
 	}
@@ -119,15 +109,15 @@ func (l *lane) gather(first parcel) []parcel {
 
 // commit makes a group durable and answers its requests.
 func (l *lane) commit(ctx context.Context, group []parcel) {
-	byWeek := map[sample.Week][][]pending{}
+	byWeek := map[sample.Week][]*bundle{}
 	var weeks []sample.Week
-	total := 0
 	for _, p := range group {
-		if byWeek[p.week] == nil {
-			weeks = append(weeks, p.week)
+		for _, u := range p.bundles {
+			if byWeek[u.week] == nil {
+				weeks = append(weeks, u.week)
+			}
+			byWeek[u.week] = append(byWeek[u.week], u)
 		}
-		byWeek[p.week] = append(byWeek[p.week], p.samples)
-		total += len(p.samples)
 	}
 	var messages []message.Message
 	var err error
@@ -139,16 +129,24 @@ func (l *lane) commit(ctx context.Context, group []parcel) {
 	if err == nil {
 		err = l.send(ctx, messages)
 	}
-	l.waiting.Add(-int64(total))
+	l.settle(group, err)
+}
+
+// settle answers the requests of a group and takes its memory back.
+func (l *lane) settle(group []parcel, err error) {
 	for _, p := range group {
+		l.inbox.settle(p.weight)
+		for _, u := range p.bundles {
+			l.bundles.put(u)
+		}
 		p.done <- err
 	}
 }
 
 // encode makes the messages of one week's samples: one, or several where one
 // would be larger than the buffer takes.
-func (l *lane) encode(messages []message.Message, week sample.Week, groups [][]pending) ([]message.Message, error) {
-	b := l.group.build(week, groups)
+func (l *lane) encode(messages []message.Message, week sample.Week, of []*bundle) ([]message.Message, error) {
+	b := l.group.build(week, of)
 	samples := b.Samples()
 	body, err := block.Encode(nil, b)
 	if err != nil {
@@ -160,14 +158,26 @@ func (l *lane) encode(messages []message.Message, week sample.Week, groups [][]p
 	if samples < 2 {
 		return nil, buffer.ErrTooLarge
 	}
-	flat := make([]pending, 0, samples)
-	for _, g := range groups {
-		flat = append(flat, g...)
-	}
-	if messages, err = l.encode(messages, week, [][]pending{flat[:samples/2]}); err != nil {
+	first, second := halve(of, samples/2)
+	if messages, err = l.encode(messages, week, first); err != nil {
 		return nil, err
 	}
-	return l.encode(messages, week, [][]pending{flat[samples/2:]})
+	return l.encode(messages, week, second)
+}
+
+// halve divides bundles after n samples. What it gives shares their memory.
+func halve(of []*bundle, n int) (first, second []*bundle) {
+	for _, u := range of {
+		k := min(n, len(u.list))
+		n -= k
+		if k > 0 {
+			first = append(first, &bundle{u.week, u.list[:k], u.texts})
+		}
+		if k < len(u.list) {
+			second = append(second, &bundle{u.week, u.list[k:], u.texts})
+		}
+	}
+	return first, second
 }
 
 // envelope is more than a message adds to its block.
@@ -214,7 +224,7 @@ func (l *lane) send(ctx context.Context, messages []message.Message) error {
 		select {
 		case <-time.After(wait):
 		case <-ctx.Done():
-			return errors.Join(err, ctx.Err())
+			return fmt.Errorf("%w: %w", errBusy, errors.Join(err, ctx.Err()))
 		}
 	}
 	if l.stuck.Swap(false) {
@@ -222,7 +232,7 @@ func (l *lane) send(ctx context.Context, messages []message.Message) error {
 	}
 	l.counts.sent.Add(uint64(bytes))
 	l.mu.Lock()
-	l.durable = l.next
+	l.durable, l.settled = l.next, l.last
 	l.mu.Unlock()
 	return nil
 }

@@ -45,7 +45,7 @@ type request struct {
 type byQueue struct {
 	week       sample.Week
 	start, end int64
-	samples    [][]pending
+	queues     []*bundle // by queue; nil where no sample came
 }
 
 var _ intake.Sink[*catalog.Series] = (*request)(nil)
@@ -78,8 +78,18 @@ func (r *request) Emit(series *catalog.Series, s sample.Sample) error {
 		}
 		r.current = w
 	}
-	queue := series.Shard().Range(len(w.samples))
-	w.samples[queue] = append(w.samples[queue], pending{series, s})
+	queue := series.Shard().Range(len(w.queues))
+	u := w.queues[queue]
+	if u == nil {
+		u = r.gateway.bundles.get(w.week)
+		w.queues[queue] = u
+	}
+	p := pending{series: series, time: s.Time, bits: s.Value.Bits, quality: s.Quality, kind: s.Value.Kind}
+	if p.kind == sample.String {
+		p.bits = uint64(len(u.texts))
+		u.texts = append(u.texts, s.Value.Text)
+	}
+	u.list = append(u.list, p)
 	r.samples++
 	return nil
 }
@@ -96,6 +106,9 @@ func (r *request) week(t int64) (*byQueue, error) {
 	if week.Start() == math.MinInt64 || week.End() == math.MaxInt64 {
 		return nil, fmt.Errorf("time %d ns lies in a week that int64 nanoseconds do not hold whole", t)
 	}
+	if len(r.weeks) >= r.gateway.config.MaxWeeks {
+		return nil, fmt.Errorf("the request has samples of more than %d weeks; send those of %s in another", r.gateway.config.MaxWeeks, week)
+	}
 	record, err := r.gateway.weeks.EnsureWeek(r.ctx, week)
 	if err != nil {
 		r.err = fmt.Errorf("%w: %w", errBusy, err)
@@ -105,7 +118,7 @@ func (r *request) week(t int64) (*byQueue, error) {
 		r.err = fmt.Errorf("%w: week %s has %d partitions, and there are %d queues", errBusy, week, record.Partitions, len(r.gateway.lanes))
 		return nil, r.err
 	}
-	w := &byQueue{week: week, start: week.Start(), end: week.End(), samples: make([][]pending, record.Partitions)}
+	w := &byQueue{week: week, start: week.Start(), end: week.End(), queues: make([]*bundle, record.Partitions)}
 	r.weeks[week] = w
 	return w, nil
 }
@@ -125,42 +138,76 @@ func (r *request) Reject(line int, err error) {
 	r.faults = append(r.faults, f)
 }
 
-// store hands the samples to the lanes and waits until all are durable.
+// store hands the samples to the lanes and waits until all are durable. Where
+// a lane that it needs takes nothing, it hands in nothing. What was rejected
+// is told in the messages of the same samples.
 func (r *request) store() error {
-	if r.err != nil {
-		return r.err
+	parcels, done, err := r.parcels()
+	if err != nil {
+		r.drop()
+		return err
 	}
-	n := 0
-	for _, w := range r.weeks {
-		n += len(w.samples)
-	}
-	done, handed := make(chan error, n), 0
-	var failed error
-	for _, w := range r.weeks {
-		for queue, samples := range w.samples {
-			if len(samples) == 0 {
-				continue
-			}
-			if err := r.gateway.lanes[queue].hand(parcel{w.week, samples, done}); err != nil {
-				failed = err
-				continue
-			}
-			handed++
+	r.gateway.rejected.Add(r.rejected)
+	r.gateway.counts.rejected.Add(r.rejected)
+	handed := 0
+	for queue, p := range parcels {
+		if len(p.bundles) == 0 {
+			continue
 		}
+		if !r.gateway.lanes[queue].inbox.hand(p) { // it filled up just now
+			err = errBusy
+			continue
+		}
+		handed++
 	}
+	r.weeks, r.current = nil, nil // the lanes' from here on
 	limit := time.NewTimer(r.gateway.config.AnswerTime)
 	defer limit.Stop()
 	for range handed {
 		select {
-		case err := <-done:
-			if err != nil {
-				failed = err
+		case failed := <-done:
+			if failed != nil {
+				err = failed
 			}
 		case <-limit.C:
 			return fmt.Errorf("%w: not durable within %s", errBusy, r.gateway.config.AnswerTime)
 		case <-r.ctx.Done():
-			return fmt.Errorf("the client gave up: %w", r.ctx.Err())
+			return fmt.Errorf("%w: the client gave up: %w", errBusy, r.ctx.Err())
 		}
 	}
-	return failed
+	return err
+}
+
+// parcels divides the samples by queue, and gives where the lanes answer.
+func (r *request) parcels() ([]parcel, <-chan error, error) {
+	if r.err != nil {
+		return nil, nil, r.err
+	}
+	lanes := r.gateway.lanes
+	parcels, done := make([]parcel, len(lanes)), make(chan error, len(lanes))
+	for _, w := range r.weeks {
+		for queue, u := range w.queues {
+			if u == nil {
+				continue
+			}
+			if lanes[queue].refuses() {
+				return nil, nil, errBusy
+			}
+			parcels[queue].done = done
+			parcels[queue].add(u)
+		}
+	}
+	return parcels, done, nil
+}
+
+// drop gives back what was not handed in.
+func (r *request) drop() {
+	for _, w := range r.weeks {
+		for _, u := range w.queues {
+			if u != nil {
+				r.gateway.bundles.put(u)
+			}
+		}
+	}
+	r.weeks, r.current = nil, nil
 }

@@ -34,6 +34,8 @@ type account struct {
 	accepted uint64 // the running total of the highest
 	counted  uint64 // samples of messages that are accounted for
 	pending  uint64 // messages in heads
+	durable  uint64 // messages, from 0 on, that a heard life has sent
+	settled  message.Stamp
 	heard    bool
 	unproven string
 }
@@ -43,11 +45,15 @@ type books struct {
 	accounts map[lifeID]*account
 	facts    []fact
 	starts   map[message.Life]message.Stamp
+	places   map[message.Life]string  // the lives' instances
 	latest   map[string]message.Stamp // by instance: its latest life's start
 }
 
 func newBooks() *books {
-	return &books{accounts: map[lifeID]*account{}, starts: map[message.Life]message.Stamp{}, latest: map[string]message.Stamp{}}
+	return &books{
+		accounts: map[lifeID]*account{}, starts: map[message.Life]message.Stamp{},
+		places: map[message.Life]string{}, latest: map[string]message.Stamp{},
+	}
 }
 
 func (b *books) account(id lifeID) *account {
@@ -65,6 +71,7 @@ func (b *books) start(l message.Life, instance string, at message.Stamp) {
 	if known, ok := b.starts[l]; !ok || at < known {
 		b.starts[l] = at
 	}
+	b.places[l] = instance
 	b.latest[instance] = max(b.latest[instance], at)
 }
 
@@ -72,10 +79,9 @@ func (b *books) start(l message.Life, instance string, at message.Stamp) {
 func (a *account) count(ranges []journal.Range, samples uint64, first, last message.Stamp, accepted uint64) {
 	for _, r := range ranges {
 		a.numbers = a.numbers.Add(r)
-		if r.To >= a.highest {
-			a.highest, a.accepted = r.To, max(a.accepted, accepted)
-		}
+		a.highest = max(a.highest, r.To)
 	}
+	a.accepted = max(a.accepted, accepted)
 	a.counted += samples
 	a.first, a.last = min(a.first, first), max(a.last, last)
 }
@@ -114,6 +120,9 @@ func (b *books) addCommit(queue int, c *journal.Commit) {
 	for i := range c.Quarantined {
 		q := &c.Quarantined[i]
 		counts := f.counts[lifeID{q.Life, queue}]
+		if counts == nil {
+			continue // the life is not among the commit's: nothing of it was counted
+		}
 		counts.Stored -= q.Samples
 		counts.Quarantined += q.Samples
 	}
@@ -158,9 +167,8 @@ func (b *books) addTally(t Tally) {
 	}
 	a := b.account(lifeID{t.Life, t.Queue})
 	a.instance, a.heard = t.Instance, true
-	if t.Numbered > a.highest {
-		a.highest = t.Numbered - 1
-	}
+	a.durable, a.settled = t.Durable, t.Settled
+	a.highest = max(a.highest, t.Numbered-1)
 	a.accepted = max(a.accepted, t.Accepted)
 	a.first, a.last = min(a.first, t.Last), max(a.last, t.Last)
 	if _, ok := b.starts[t.Life]; !ok {
@@ -169,29 +177,47 @@ func (b *books) addTally(t Tally) {
 }
 
 // settle says how each life stands, and what of it is not found anywhere: in
-// the queue as long as that holds more than the heads do, else unproven.
-func (b *books) settle(queues map[int]queued) {
+// the gateway that is still sending it, in the queue as long as that holds
+// more than the heads do, else unproven; then something is lacking.
+func (b *books) settle(queues map[int]queued) (lacking bool) {
 	inHeads := map[int]uint64{}
 	for id, a := range b.accounts {
 		inHeads[id.queue] += a.pending
 	}
 	for id, a := range b.accounts {
+		a.instance = b.places[id.life]
 		successor := b.latest[a.instance]
 		if a.state == Open && !a.heard && b.starts[id.life] < successor {
 			a.state = Ended
 		}
 		q := queues[id.queue]
+		more := q.messages > inHeads[id.queue]
 		if a.accepted > a.counted {
-			missing := a.accepted - a.counted
-			c := Counts{Accepted: missing, InFlight: missing}
-			if q.messages <= inHeads[id.queue] {
-				c.InFlight = 0
-				a.unproven = fmt.Sprintf("%d samples of messages up to number %d are neither named nor in the queue", missing, a.highest)
-			}
-			b.facts = append(b.facts, fact{first: a.first, last: a.last, counts: map[lifeID]*Counts{id: &c}})
+			lacking = b.settleMissing(id, a, more) || lacking
 		}
-		if a.state == Ended && a.unproven == "" && q.messages > inHeads[id.queue] && !q.oldest.After(time.Unix(0, int64(successor))) {
+		if a.state == Ended && a.unproven == "" && more && !q.oldest.After(time.Unix(0, int64(successor))) {
 			a.unproven = "the life ended by a crash, and the queue still holds messages as old"
 		}
 	}
+	return lacking
+}
+
+// settleMissing counts the samples of a life that were found nowhere; more
+// says that the queue holds messages that no head has. It says whether
+// something is lacking.
+func (b *books) settleMissing(id lifeID, a *account, more bool) (lacking bool) {
+	missing := a.accepted - a.counted
+	c := Counts{Accepted: missing, InFlight: missing}
+	first := a.first
+	switch {
+	case a.heard && a.numbers.Through() >= a.durable:
+		// All that was durable is found; the rest is being sent, or was taken
+		// on while the sources were read.
+		first = min(a.settled+1, a.last)
+	case !more:
+		c.InFlight, lacking = 0, true
+		a.unproven = fmt.Sprintf("%d samples of messages up to number %d are neither named nor in the queue", missing, a.highest)
+	}
+	b.facts = append(b.facts, fact{first: first, last: a.last, counts: map[lifeID]*Counts{id: &c}})
+	return lacking
 }

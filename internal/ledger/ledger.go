@@ -11,6 +11,7 @@
 package ledger
 
 import (
+	"cmp"
 	"context"
 	"math"
 	"slices"
@@ -27,8 +28,10 @@ type Tally struct {
 	Queue    int
 	Instance string
 	Numbered uint64 // messages numbered: 0 to Numbered-1
+	Durable  uint64 // of them, those that the queue surely has
 	Accepted uint64 // samples in numbered messages
 	Last     message.Stamp
+	Settled  message.Stamp // of the last durable message
 }
 
 // Sources is what a ledger is drawn up from. The calls are made in this
@@ -105,28 +108,43 @@ const (
 // Everything is the range of all accept times.
 const Everything = message.Stamp(math.MaxUint64)
 
+// redraws is how often a ledger that lacks messages is drawn up anew: one that
+// was buried while the sources were read is found at the next look.
+const redraws = 3
+
 // Draw draws up the ledger of what was accepted from start to before end,
 // widened until no flush is cut.
 func Draw(ctx context.Context, from Sources, start, end message.Stamp) (*Ledger, error) {
+	for attempt := 1; ; attempt++ {
+		l, lacking, err := draw(ctx, from, start, end)
+		if err != nil || !lacking || attempt == redraws {
+			return l, err
+		}
+	}
+}
+
+func draw(ctx context.Context, from Sources, start, end message.Stamp) (*Ledger, bool, error) {
 	b := newBooks()
 	tallies, untold := from.Tallies(), from.Untold()
 	if err := from.CatchUp(ctx); err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	var buried []message.Message
 	if err := from.Buried(ctx, func(m message.Message) { m.Block = nil; buried = append(buried, m) }); err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	journals, err := from.Journals(ctx)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	for id, s := range journals {
 		b.addJournal(id.Partition, s)
 	}
 	b.addBuried(buried)
+	var last message.Stamp
 	for _, t := range tallies {
 		b.addTally(t)
+		last = max(last, t.Last)
 	}
 	queues := map[int]queued{}
 	for id := range b.accounts {
@@ -135,16 +153,16 @@ func Draw(ctx context.Context, from Sources, start, end message.Stamp) (*Ledger,
 		}
 		n, oldest, err := from.Queued(ctx, id.queue)
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		queues[id.queue] = queued{n, oldest}
 	}
-	b.settle(queues)
+	lacking := b.settle(queues)
 	l := b.sum(start, end)
-	if l.End == 0 || end > l.End {
+	if end > last { // a later message will tell of them
 		l.Rejected += untold
 	}
-	return l, nil
+	return l, lacking, nil
 }
 
 type queued struct {
@@ -154,15 +172,6 @@ type queued struct {
 
 // sum adds up what lies in a range after widening it.
 func (b *books) sum(start, end message.Stamp) *Ledger {
-	slices.SortFunc(b.facts, func(x, y fact) int {
-		if x.first < y.first {
-			return -1
-		}
-		if x.first > y.first {
-			return 1
-		}
-		return 0
-	})
 	in := b.widen(start, end)
 	l := &Ledger{}
 	lives := map[lifeID]*Account{}
@@ -200,30 +209,21 @@ func (b *books) sum(start, end message.Stamp) *Ledger {
 	return l
 }
 
-// widen gives the facts of a range that is widened until it cuts none.
+// widen gives the facts of a range that is widened until it cuts none: those
+// of every stretch of overlapping facts that the range touches.
 func (b *books) widen(start, end message.Stamp) []fact {
-	for changed := true; changed; {
-		changed = false
-		for _, f := range b.facts {
-			if f.last < start || f.first >= end {
-				continue
-			}
-			if f.first < start {
-				start, changed = f.first, true
-			}
-			if f.last >= end {
-				end, changed = f.last+1, true
-				if end == 0 {
-					end = Everything
-				}
-			}
-		}
-	}
+	slices.SortFunc(b.facts, func(x, y fact) int { return cmp.Compare(x.first, y.first) })
 	var in []fact
-	for _, f := range b.facts {
-		if f.first >= start && f.last <= end && (f.last < end || end == Everything) {
-			in = append(in, f)
+	for i := 0; i < len(b.facts); {
+		last, n := b.facts[i].last, i+1
+		for n < len(b.facts) && b.facts[n].first <= last {
+			last = max(last, b.facts[n].last)
+			n++
 		}
+		if last >= start && (b.facts[i].first < end || end == Everything) {
+			in = append(in, b.facts[i:n]...)
+		}
+		i = n
 	}
 	return in
 }

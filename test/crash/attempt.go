@@ -41,8 +41,11 @@ type Series struct {
 	Lane  string
 }
 
+// lineFields is how many samples a line has.
+const lineFields = 4
+
 // fields gives the metrics of a line, one for each kind.
-func fields() [4]string { return [4]string{"number", "count", "text", "flag"} }
+func fields() [lineFields]string { return [lineFields]string{"number", "count", "text", "flag"} }
 
 const (
 	measurement = "crash"

@@ -15,9 +15,14 @@ import (
 	"weir/test/harness"
 )
 
-// Victim is what is killed: a data folder and the processes that serve it,
-// one after the other.
+// Victim is what is killed: a data folder and the processes that serve it.
 type Victim interface {
+	Server
+	Auditor
+}
+
+// Server is the processes that serve a folder, one after the other.
+type Server interface {
 	Start(flags ...string) error
 	WaitReady(ctx context.Context) error
 	// Kill ends the process by SIGKILL. It is an error when that had ended
@@ -26,6 +31,10 @@ type Victim interface {
 	Signal(signal os.Signal)
 	Stop() error
 	URL() string
+}
+
+// Auditor counts what a folder holds.
+type Auditor interface {
 	// Items hands over `weir doctor --items --output json` of the folder,
 	// while no process serves it.
 	Items(ctx context.Context, read func(io.Reader) error) error
@@ -40,28 +49,6 @@ type Plan struct {
 	Flags   func(n int) []string // of the n-th start; the last one is started as the first was
 	Uptime  [2]time.Duration     // of a process between ready and its end
 	Settle  time.Duration        // how long the last process has until nothing is in flight
-}
-
-// Summary is what a run did, and what its check found.
-type Summary struct {
-	Plan     Plan
-	Kills    int
-	Starting int // of the kills: before the process was ready
-	Draining int // beside the kills: SIGTERM, and SIGKILL soon after
-	Attempts int
-	Items    Report
-	Read     Report
-	Copies   int // samples in the items, copies too
-	Ledger   harness.Ledger
-	Slowest  time.Duration // from start to ready
-}
-
-// String is the run's closing line.
-func (s Summary) String() string {
-	answered := s.Items.Answered
-	return fmt.Sprintf("crash: %d kills, %d attempts, %d+%d samples, lost %d, doubled %d, seed %d",
-		s.Kills, s.Attempts, answered, s.Items.Unanswered,
-		max(s.Items.Lost, s.Read.Lost), max(s.Items.Doubled, s.Read.Doubled), s.Plan.Seed)
 }
 
 type run struct {

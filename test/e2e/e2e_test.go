@@ -30,7 +30,8 @@ func flushNever() []string { return []string{"--set", "worker.flush_age=1h"} }
 func start(t *testing.T, flags ...string) (*harness.Server, *harness.Client) {
 	t.Helper()
 	server := harness.NewServer(t)
-	return server, server.Up(t, flags...)
+	client := server.Up(t, flags...)
+	return server, client
 }
 
 // post sends a body and wants a status.

@@ -55,7 +55,7 @@ type Abilities struct {
 	Depth    bool // Depth tells at once
 	Listing  bool // List keeps order, and lists every time
 	Clock    bool // leases go by Options.Now
-	Exact    bool // attempts of a message whose deliveries were not cut short are exact
+	Exact    bool // Attempts is exact where no delivery was on its way at the end
 }
 
 // Factory makes empty places.

@@ -137,7 +137,7 @@ func crashAmidSends(t *testing.T, f Factory) {
 				}
 				mu.Lock()
 				accepted[string(b)] = true
-				if len(accepted) == 300 {
+				if len(accepted) == 150 {
 					close(enough)
 				}
 				mu.Unlock()

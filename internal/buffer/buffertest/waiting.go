@@ -86,7 +86,7 @@ func sendHonoursContext(t *testing.T, d Driver) {
 // visibility timeout is longer than the test waits, so a delivery that got
 // lost on the way to one of them would be missed.
 func givingUpLosesNothing(t *testing.T, d Driver) {
-	const count = 200
+	const count = 100
 	seen := map[string]int{}
 	var mu sync.Mutex
 	var group sync.WaitGroup

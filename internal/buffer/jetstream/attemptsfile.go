@@ -6,9 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"os"
-	"time"
+	"path/filepath"
 )
 
 // lineFile is a recordFile of one JSON object a line.
@@ -54,25 +53,55 @@ func readRecords(name string) ([]record, error) {
 	return records, nil
 }
 
+// attemptsName gives the name of a queue's count of attempts.
+func attemptsName(dir string, queue int) string {
+	return filepath.Join(dir, fmt.Sprintf("attempts-%d.log", queue))
+}
+
+func (e *engine) openAttempts(queue int, first, last uint64) (*attempts, error) {
+	a, err := openAttempts(attemptsName(e.config.Dir, queue), first, last)
+	if !errors.Is(err, errDamaged) {
+		return a, err
+	}
+	aside, asideErr := putAside(attemptsName(e.config.Dir, queue), last)
+	if asideErr != nil {
+		return nil, errors.Join(err, asideErr)
+	}
+	e.config.Logger.Error("the count of deliveries is lost; messages that fail are tried longer", "error", err, "kept_as", aside)
+	return openAttempts(attemptsName(e.config.Dir, queue), first, last)
+}
+
 // openAttempts opens a queue's count of attempts for a new consumer of a
-// stream that holds messages from first to last. A damaged file is put aside;
-// then all that is there counts as delivered once.
-func openAttempts(name string, first, last uint64, logger *slog.Logger) (*attempts, error) {
+// stream that holds messages from first to last.
+func openAttempts(name string, first, last uint64) (*attempts, error) {
 	records, err := readRecords(name)
-	if errors.Is(err, errDamaged) {
-		aside := fmt.Sprintf("%s.damaged-%d", name, time.Now().UnixNano())
-		if err := os.Rename(name, aside); err != nil {
-			return nil, err
-		}
-		logger.Error("the count of deliveries is lost; messages that fail are tried longer", "error", err, "kept_as", aside)
-		records = nil
-		if last > 0 {
-			records = []record{{UpTo: last, Times: 1}}
-		}
-	} else if err != nil {
+	if err != nil {
 		return nil, err
 	}
 	return loadAttempts(&lineFile{name: name}, records, first, last)
+}
+
+// putAside keeps a damaged file under another name, which it gives, and
+// replaces it by one after which all that is there was delivered once. The
+// second name comes first, so that a crash leaves the damage to be found.
+func putAside(name string, last uint64) (string, error) {
+	for n := 1; ; n++ {
+		aside := fmt.Sprintf("%s.damaged-%d", name, n)
+		if err := os.Link(name, aside); errors.Is(err, fs.ErrExist) {
+			continue
+		} else if err != nil {
+			return "", err
+		}
+		records := []record{{Format: attemptsFormat}}
+		if last > 0 {
+			records = append(records, record{UpTo: last, Times: 1})
+		}
+		data, err := lines(records)
+		if err != nil {
+			return "", err
+		}
+		return aside, writeFile(name, data)
+	}
 }
 
 func lines(records []record) ([]byte, error) {

@@ -62,21 +62,21 @@ func (q *queue) deliveries(ctx context.Context, messages []*nats.Msg) ([]buffer.
 	return given, nil
 }
 
-// nakNow gives a delivery back at once.
-var nakNow = []byte("-NAK")
+// nakNow is the server's word for giving a delivery back at once.
+const nakNow = "-NAK"
 
 // nakAfter is the server's word for giving a delivery back.
 func nakAfter(delay time.Duration) []byte {
 	if delay <= 0 {
-		return nakNow
+		return []byte(nakNow)
 	}
 	option, err := json.Marshal(struct {
 		Delay time.Duration `json:"delay"`
 	}{delay})
 	if err != nil {
-		return nakNow
+		return []byte(nakNow)
 	}
-	return append([]byte("-NAK "), option...)
+	return append([]byte(nakNow+" "), option...)
 }
 
 // ID implements buffer.Delivery.

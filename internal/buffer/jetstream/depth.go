@@ -2,16 +2,9 @@ package jetstream
 
 import (
 	"context"
-	"fmt"
-	"path/filepath"
 
 	"weir/internal/buffer"
 )
-
-// attemptsName gives the name of a queue's count of attempts.
-func attemptsName(dir string, queue int) string {
-	return filepath.Join(dir, fmt.Sprintf("attempts-%d.log", queue))
-}
 
 // depth asks the server what the queue holds.
 func (q *queue) depth(ctx context.Context) (buffer.Depth, error) {

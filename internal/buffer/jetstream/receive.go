@@ -67,7 +67,7 @@ func newQueue(ctx context.Context, e *engine, number int, stream api.Stream) (*q
 	if err != nil {
 		return nil, err
 	}
-	a, err := openAttempts(attemptsName(e.config.Dir, number), info.State.FirstSeq, info.State.LastSeq, e.config.Logger)
+	a, err := e.openAttempts(number, info.State.FirstSeq, info.State.LastSeq)
 	if err != nil {
 		return nil, err
 	}
@@ -123,7 +123,7 @@ func (q *queue) arrived(m *nats.Msg) {
 	}
 	if p == nil {
 		q.mu.Unlock()
-		_ = m.Respond(nakNow) // else it comes after the visibility timeout
+		_ = m.Respond([]byte(nakNow)) // else it comes after the visibility timeout
 		return
 	}
 	p.left--
@@ -152,7 +152,7 @@ func (q *queue) keep(p *pull) {
 		p.got = nil
 		q.mu.Unlock()
 		for _, m := range got {
-			_ = m.Respond(nakNow) // else it comes after the visibility timeout
+			_ = m.Respond([]byte(nakNow)) // else it comes after the visibility timeout
 		}
 	})
 }

@@ -13,16 +13,6 @@ type serverLog struct {
 	failed func(reason string) // the server cannot go on; called more than once
 }
 
-// failures are beginnings, or ends ahead of the reason, of what the server
-// logs once a stream takes no more writes, or JetStream goes down.
-var failures = [...]string{
-	"critical write error",
-	"Critical write error",
-	"JetStream failed to store a msg on stream",
-	"Filesystem permission denied",
-	"JetStream out of",
-}
-
 // Noticef implements server.Logger.
 func (l *serverLog) Noticef(format string, v ...any) { l.logger.Debug(fmt.Sprintf(format, v...)) }
 
@@ -53,9 +43,17 @@ func (l *serverLog) Fatalf(format string, v ...any) {
 	l.failed(line)
 }
 
+// watch looks for what the server logs once a stream takes no more writes, or
+// JetStream goes down.
 func (l *serverLog) watch(line string) {
-	for _, f := range failures {
-		if strings.Contains(line, f) {
+	for _, failure := range [...]string{
+		"critical write error",
+		"Critical write error",
+		"JetStream failed to store a msg on stream",
+		"Filesystem permission denied",
+		"JetStream out of",
+	} {
+		if strings.Contains(line, failure) {
 			l.failed(line)
 			return
 		}
