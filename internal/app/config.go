@@ -79,8 +79,8 @@ func (c Config) Validate() error {
 		return errors.New("http.address: name where to listen, such as 127.0.0.1:8480")
 	case c.Partitions < 1 || c.Partitions > sample.Shards:
 		return fmt.Errorf("partitions: want 1 to %d", sample.Shards)
-	case c.Buffer.MaxBytes < 1<<20:
-		return errors.New("buffer.max_bytes: want at least 1048576 (1 MiB)")
+	case c.Buffer.MaxBytes < 2<<20:
+		return errors.New("buffer.max_bytes: want at least 2097152 (2 MiB)")
 	case c.Buffer.Visibility < time.Second:
 		return errors.New("buffer.visibility: want at least 1s")
 	case c.Store.CacheBytes < 0:

@@ -104,9 +104,13 @@ func (r *roles) stop() {
 	r.others.Wait()
 }
 
+// readyTime bounds how long readiness waits for messages that are not taken:
+// such as are given back again and again, and will be buried.
+const readyTime = 15 * time.Second
+
 // becomeReady waits until the worker has taken the life's start message from
-// each queue. The queues give what is older first, so that everything that
-// was ever acknowledged can be read from then on.
+// each queue, and all that is older: everything that was ever acknowledged can
+// be read from then on. No request is served before, so nothing else comes.
 func (a *App) becomeReady(ctx context.Context, opened <-chan struct{}) {
 	select {
 	case <-opened:
@@ -118,8 +122,44 @@ func (a *App) becomeReady(ctx context.Context, opened <-chan struct{}) {
 			return
 		}
 	}
+	waiting, cancel := context.WithTimeout(ctx, readyTime)
+	defer cancel()
+	if err := a.allTaken(waiting); err != nil && ctx.Err() == nil {
+		a.logger.Warn("ready, but some messages of the queues can't be handled: see weir queue", "error", err)
+	}
+	if ctx.Err() != nil {
+		return
+	}
 	a.ready.Store(true)
 	a.logger.Info("ready", "after", time.Since(a.started).Round(time.Millisecond))
+}
+
+// allTaken waits until the heads hold every message that the queues do.
+func (a *App) allTaken(ctx context.Context) error {
+	for pause := time.Millisecond; ; pause = min(2*pause, 100*time.Millisecond) {
+		held := map[int]int{}
+		for _, h := range a.worker.Heads() {
+			held[h.Queue] = h.Messages
+		}
+		left := uint64(0)
+		for queue := range a.queues.Queues() {
+			d, err := a.queues.Depth(ctx, queue)
+			if err != nil {
+				return err
+			}
+			if n := uint64(held[queue]); d.Messages > n {
+				left += d.Messages - n
+			}
+		}
+		if left == 0 {
+			return nil
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return fmt.Errorf("%d messages are not taken: %w", left, ctx.Err())
+		}
+	}
 }
 
 // makeWeeks makes the current week and, a day ahead, the next one.

@@ -126,10 +126,14 @@ func (l *lane) commit(ctx context.Context, group []parcel) {
 			break
 		}
 	}
-	if err == nil {
-		err = l.send(ctx, messages)
+	answer := func(err error) {
+		l.settle(group, err)
+		group = nil // answered once
 	}
-	l.settle(group, err)
+	if err == nil {
+		err = l.send(ctx, messages, answer)
+	}
+	answer(err)
 }
 
 // settle answers the requests of a group and takes its memory back.
@@ -188,12 +192,14 @@ func (l *lane) sendControl(ctx context.Context, role message.Role) bool {
 	if role == message.Start {
 		m.Instance = l.config.Instance
 	}
-	return l.send(ctx, []message.Message{m}) == nil
+	return l.send(ctx, []message.Message{m}, func(error) {}) == nil
 }
 
 // send numbers and stamps messages and returns when the queue has them all.
 // Once numbered, a message is sent until then, or until ctx ends with the life.
-func (l *lane) send(ctx context.Context, messages []message.Message) error {
+// full is called when the queue is full: who waits need not wait until it has
+// room, for they are to send their samples again whatever comes of these.
+func (l *lane) send(ctx context.Context, messages []message.Message, full func(error)) error {
 	bodies, bytes := make([][]byte, 0, len(messages)), 0
 	l.mu.Lock()
 	for i := range messages {
@@ -220,6 +226,9 @@ func (l *lane) send(ctx context.Context, messages []message.Message) error {
 		err := errors.Join(failed...)
 		if len(bodies) > 0 && !l.stuck.Swap(true) {
 			l.logger.Warn("the buffer takes no more; refusing requests until it does", "error", err)
+		}
+		if errors.Is(err, buffer.ErrFull) {
+			full(fmt.Errorf("%w: %w", errBusy, err))
 		}
 		select {
 		case <-time.After(wait):

@@ -100,7 +100,7 @@ func TestOnlyWhatFailedIsSentAgain(t *testing.T) {
 			return nil
 		})
 		// Three weeks: three messages, sent together as numbers 1 to 3.
-		wantStatus(t, r.post("/write", "m value=1 1\nm value=2 700000000000000000\nm value=3 1700000000000000000"), http.StatusNoContent)
+		wantStatus(t, r.post("/write", "m value=1 1\nm value=2 700000000000000000\nm value=3 800000000000000000"), http.StatusNoContent)
 		if n := r.wantLife(t, 0, false); n != 3 || !failed || len(r.buffer.messages(0)) != 4 {
 			t.Fatalf("%d samples in %d messages", n, len(r.buffer.messages(0)))
 		}
@@ -123,12 +123,9 @@ func TestAFullBufferRefusesAtOnceAndIsTriedOn(t *testing.T) {
 				t.Fatalf("Retry-After is %q", w.Header().Get("Retry-After"))
 			}
 		}
-		if waited := time.Since(begin); waited != 0 {
-			t.Fatalf("later requests waited %s", waited)
-		}
 		wantStatus(t, <-first, http.StatusServiceUnavailable)
-		if waited := time.Since(begin); waited != r.config.AnswerTime {
-			t.Fatalf("the first waited %s; want the answer time, %s", waited, r.config.AnswerTime)
+		if waited := time.Since(begin); waited != 0 {
+			t.Fatalf("requests waited %s", waited)
 		}
 		r.buffer.setFault(nil)
 		time.Sleep(2 * time.Second) // longer than the longest pause between attempts

@@ -85,7 +85,10 @@ func loadAttempts(file recordFile, records []record, first, last uint64) (*attem
 	a.claim = min(a.claim, last)
 	a.endLife()
 	a.prune(first)
-	return a, a.rewrite()
+	if err := a.rewrite(); err != nil {
+		return nil, err
+	}
+	return a, nil
 }
 
 // endLife makes what this life delivered the past.

@@ -72,7 +72,10 @@ func startEngine(ctx context.Context, c Config, queues int) (_ *engine, err erro
 	if err := syncTree(filepath.Join(c.Dir, serverFolder)); err != nil {
 		return nil, err
 	}
-	return e, e.checkClosed()
+	if err := e.checkClosed(); err != nil {
+		return nil, err
+	}
+	return e, nil
 }
 
 func (e *engine) startServer(ctx context.Context) error {
