@@ -8,7 +8,7 @@ SHELL := bash
 
 KILLS ?= 30
 SEED  ?=
-BENCH ?= .
+BENCH ?= Ingest
 COUNT ?= 1
 
 LINTER := .cache/golangci-lint
@@ -30,7 +30,7 @@ check: $(LINTER) ## format, vet, lint, architecture and short tests, in under tw
 	@tools/check.sh $(LINTER)
 
 .PHONY: bench
-bench: build ## Go benchmarks; BENCH=<regexp> COUNT=<runs of each>
+bench: build ## ingest on the real server; BENCH=. for all benchmarks, COUNT=<runs of each>
 	@BENCH='$(BENCH)' COUNT='$(COUNT)' tools/bench.sh
 
 .PHONY: crash

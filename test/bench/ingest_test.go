@@ -210,10 +210,10 @@ func takeProfile(b *testing.B, admin, file string) {
 	}
 }
 
-// dearest gives the table of a profile, the five first flat or the twenty
+// dearest gives the table of a profile, the five first flat or the dozen
 // first with what they call.
 func dearest(b *testing.B, profile, order string) string {
-	count := map[string]string{"-flat": "-nodecount=5", "-cum": "-nodecount=25"}[order]
+	count := map[string]string{"-flat": "-nodecount=5", "-cum": "-nodecount=12"}[order]
 	out, err := exec.CommandContext(b.Context(), "go", "tool", "pprof", "-top", order, count, profile).Output()
 	if err != nil {
 		b.Fatal(err)
