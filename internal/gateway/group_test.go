@@ -52,7 +52,7 @@ func (u *bundle) put(series *catalog.Series, s sample.Sample) {
 func read(b *block.Batch) []placed {
 	var out []placed
 	for run := range b.Runs() {
-		name := ""
+		var name string
 		if run < len(b.Handles) {
 			name = fmt.Sprintf("handle %x", b.Handles[run])
 		} else {

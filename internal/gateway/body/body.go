@@ -118,7 +118,7 @@ func (b *Reader) plain(dst []byte, packed *source) ([]byte, error) {
 func (b *Reader) unpack(dst []byte, packed *source, f format, open opener) ([]byte, error) {
 	head := make([]byte, headLength)
 	n, err := io.ReadFull(packed, head)
-	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return nil, err
 	}
 	head = head[:n]

@@ -125,7 +125,6 @@ type writers struct {
 	store  *Store
 	now    *clock
 	failed atomic.Int64
-	mu     sync.Mutex
 	next   [8]int
 	keys   [8][]int
 	ends   [8]uint64

@@ -136,8 +136,12 @@ func (s *Store) Scan(ctx context.Context, prefix string) ([]store.Record, error)
 	err := s.call(ctx, "scan", prefix, func(i *instance) error {
 		for n := range i.records {
 			i.records[n].RLock()
-			defer i.records[n].RUnlock()
 		}
+		defer func() {
+			for n := range i.records {
+				i.records[n].RUnlock()
+			}
+		}()
 		upper := recordKey(prefix)
 		upper[len(upper)-1]++ // the byte after '/'
 		it, err := i.db.NewIterWithContext(ctx, &engine.IterOptions{LowerBound: recordKey(prefix), UpperBound: upper})
