@@ -36,7 +36,7 @@ func (s Numbers) Add(r Range) Numbers {
 		return append(s, r)
 	}
 	from, _ := s.find(r.From)
-	if from > 0 && s[from-1].To+1 >= r.From && s[from-1].To != ^uint64(0) {
+	if from > 0 && s[from-1].To >= r.From-1 { // it begins before r, so r.From is above 0
 		from--
 	}
 	to := from
@@ -75,10 +75,11 @@ func (s Numbers) Remove(n uint64) Numbers {
 	return slices.Replace(s, i, i+1, left...)
 }
 
-// Through gives how many numbers from 0 on are in the set without a gap.
+// Through gives how many numbers from 0 on are in the set without a gap; for
+// all that there are, which no uint64 counts, the last of them.
 func (s Numbers) Through() uint64 {
 	if len(s) == 0 || s[0].From != 0 {
 		return 0
 	}
-	return s[0].To + 1
+	return max(s[0].To, s[0].To+1)
 }

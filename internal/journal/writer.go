@@ -78,6 +78,17 @@ func (w *Writer) Commit(ctx context.Context, c *Commit) error {
 	return w.locked(ctx, &Entry{Commit: c})
 }
 
+// Confirm reads the journal on, so that what it says is complete by now, and
+// gives ErrFenced where another worker took it over.
+func (w *Writer) Confirm(ctx context.Context) error {
+	w.journal.mu.Lock()
+	defer w.journal.mu.Unlock()
+	if err := w.journal.refresh(ctx, nil); err != nil {
+		return err
+	}
+	return w.usable()
+}
+
 func (w *Writer) locked(ctx context.Context, e *Entry) error {
 	w.journal.mu.Lock()
 	defer w.journal.mu.Unlock()
@@ -87,8 +98,8 @@ func (w *Writer) locked(ctx context.Context, e *Entry) error {
 // append puts e at the end of the journal. The caller holds the journal's
 // lock, so there is one append outstanding.
 func (w *Writer) append(ctx context.Context, e *Entry) error {
-	if w.broken != nil {
-		return w.broken
+	if err := w.usable(); err != nil {
+		return err
 	}
 	w.sequence++
 	e.ID = EntryID{w.id, w.sequence}
@@ -120,15 +131,25 @@ func (w *Writer) append(ctx context.Context, e *Entry) error {
 	}
 }
 
+// usable refuses all work once the writer is broken or another's epoch stands.
+func (w *Writer) usable() error {
+	if w.broken == nil && w.journal.state.epoch != w.epoch {
+		w.broken = fmt.Errorf("journal %s: %w", w.journal.id, ErrFenced)
+	}
+	return w.broken
+}
+
 // check refuses what must not be appended after what is now known.
 func (w *Writer) check(e *Entry) error {
-	s := w.journal.state
-	if s.epoch != w.epoch {
-		w.broken = fmt.Errorf("journal %s: %w", w.journal.id, ErrFenced)
-		return w.broken
+	if err := w.usable(); err != nil {
+		return err
 	}
+	s := w.journal.state
 	if e.Commit == nil {
 		return nil
+	}
+	if _, ok := s.flushes[e.Commit.Flush]; ok {
+		return fmt.Errorf("journal %s: flush %s is committed already", w.journal.id, e.Commit.Flush)
 	}
 	for i := range e.Commit.Lives {
 		l := &e.Commit.Lives[i]
@@ -161,8 +182,8 @@ func (w *Writer) took(e *Entry) {
 // resolve reads the journal on after an append that failed, and says whether
 // the entry stands there. It tries for a bounded time.
 func (w *Writer) resolve(ctx context.Context, e *Entry) (bool, error) {
+	done := false // stays: what one try has applied the next does not read again
 	for try := 0; ; try++ {
-		done := false
 		err := w.journal.refresh(ctx, func(read *Entry) {
 			if read.ID == e.ID {
 				done = true

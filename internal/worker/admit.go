@@ -20,6 +20,9 @@ var errPoison = errors.New("message cannot be handled")
 // errNewer marks a message of a newer version: it is left to newer workers.
 var errNewer = errors.New("message is of a newer version")
 
+// maxText is the longest text that surely fits an item, in bytes.
+const maxText = store.MaxItem / 2
+
 // admit takes one delivery: into a head, or to an end at once when the
 // message is named already (law 3). Errors that are neither errPoison nor
 // errNewer nor a writer's are the store's: the same delivery is worth trying
@@ -36,8 +39,7 @@ func (r *runner) admit(ctx context.Context, d buffer.Delivery) error {
 	if err != nil {
 		return err
 	}
-	if e := h.find(m.ID()); e != nil {
-		e.deliveries = append(e.deliveries, d) // waits with the first
+	if h.join(m.ID(), d) {
 		return nil
 	}
 	named := false
@@ -68,10 +70,7 @@ func classify(err error) error {
 // if this is the first message for it.
 func (r *runner) head(ctx context.Context, m *message.Message) (*head, error) {
 	id := store.JournalID{Week: m.Week, Partition: m.Queue}
-	if h := r.heads[id]; h != nil {
-		return h, nil
-	}
-	if m.Samples > 0 {
+	if m.Samples > 0 { // also where messages without samples opened the head
 		week, err := r.book.EnsureWeek(ctx, m.Week)
 		if err != nil {
 			return nil, err
@@ -79,6 +78,9 @@ func (r *runner) head(ctx context.Context, m *message.Message) (*head, error) {
 		if m.Queue >= week.Partitions {
 			return nil, fmt.Errorf("%w: week %s has %d partitions, and this is queue %d", errPoison, m.Week, week.Partitions, m.Queue)
 		}
+	}
+	if h := r.heads[id]; h != nil {
+		return h, nil
 	}
 	w, err := journal.OpenWriter(ctx, r.book.Journal(id), r.name, r.random)
 	if err != nil {
@@ -104,13 +106,25 @@ func (r *runner) resolve(ctx context.Context, h *head, m *message.Message) (*blo
 	if err := block.Decode(b, m.Block); err != nil {
 		return nil, nil, classify(err)
 	}
+	for _, text := range b.Texts {
+		if len(text) > maxText {
+			return nil, nil, fmt.Errorf("%w: a text of %d bytes; the limit is %d", errPoison, len(text), maxText)
+		}
+	}
 	if uint64(b.Samples()) != m.Samples {
 		return nil, nil, fmt.Errorf("%w: its envelope says %d samples, its block %d", errPoison, m.Samples, b.Samples())
 	}
 	if err := r.register(ctx, h, b); err != nil {
 		return nil, nil, err
 	}
-	return r.fit(h, b)
+	good, refused, err := r.fit(h, b)
+	if errors.Is(err, errPoison) {
+		// Only a worker that was fenced unawares may not know an ordinal.
+		if err := h.writer.Confirm(ctx); err != nil {
+			return nil, nil, err
+		}
+	}
+	return good, refused, err
 }
 
 // register makes the batch's new series durable in the journal before their
@@ -175,6 +189,9 @@ func (r *runner) fit(h *head, b *block.Batch) (*block.Batch, []refusal, error) {
 	return good, refused, nil
 }
 
+// inexact is why an int64 may not enter a float64 series.
+const inexact = "int64 value has no exact float64, and the series holds float64"
+
 // divide parts a batch of which some runs are not of their series' kind.
 func divide(b *block.Batch, handles []sample.Handle, known []journal.Registration) (*block.Batch, []refusal) {
 	good := &block.Batch{}
@@ -191,11 +208,15 @@ func divide(b *block.Batch, handles []sample.Handle, known []journal.Registratio
 				good.AddSample(s)
 				continue
 			}
-			bad := reasons[err.Error()]
+			reason := err.Error()
+			if s.Value.Kind == sample.Int64 && known[i].Kind == sample.Float64 {
+				reason = inexact // err names the number; a reason is for many samples
+			}
+			bad := reasons[reason]
 			if bad == nil {
 				bad = &block.Batch{}
-				reasons[err.Error()] = bad
-				refused = append(refused, refusal{err.Error(), bad})
+				reasons[reason] = bad
+				refused = append(refused, refusal{reason, bad})
 			}
 			bad.AddSample(s)
 		}

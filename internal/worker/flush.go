@@ -21,19 +21,23 @@ const maxFlushMessages = 8 << 10
 // that names them (law 2). A crash in between leaves items that nothing
 // names, and messages that come again.
 type flusher struct {
-	tables store.Tables
-	book   *journal.Book
+	tables   store.Tables
+	book     *journal.Book
+	messages int // that one commit names at most
 }
 
 // flush writes all that is in the head by now, in as many commits as it takes.
+// Each takes the earliest stamps that are left, so that none makes late what
+// came in time.
 func (f *flusher) flush(ctx context.Context, h *head) error {
-	rest, _, _ := h.size()
-	for limit := maxFlushMessages; rest > 0; {
-		entries := h.first(min(limit, rest))
+	left := h.all()
+	slices.SortFunc(left, func(a, b *entry) int { return compareMessages(&a.message, &b.message) })
+	for limit := f.messages; len(left) > 0; {
+		entries := left[:min(limit, len(left))]
 		err := f.commit(ctx, h, entries)
 		switch {
 		case err == nil:
-			rest -= len(entries)
+			left = left[len(entries):]
 		case errors.Is(err, store.ErrTooLarge) && len(entries) > 1:
 			limit = len(entries) / 2 // a flush covers whole messages: cover fewer
 			continue
@@ -55,8 +59,8 @@ func (f *flusher) ack(ctx context.Context, entries []*entry) {
 	}
 }
 
+// commit writes entries, which are in order, and names them.
 func (f *flusher) commit(ctx context.Context, h *head, entries []*entry) error {
-	slices.SortFunc(entries, func(a, b *entry) int { return compareMessages(&a.message, &b.message) })
 	var before message.Stamp
 	var s *ordinals
 	h.writer.Journal().View(func(state *journal.State) {

@@ -14,7 +14,7 @@ import (
 )
 
 // head is the messages of one (week, partition) that no commit names yet.
-// The runner alone adds and removes; readers take snapshots.
+// The runner adds, it or its flush removes; readers take snapshots.
 type head struct {
 	id     store.JournalID
 	writer *journal.Writer
@@ -33,7 +33,9 @@ type entry struct {
 	refused  []refusal
 	received time.Time
 
-	deliveries []buffer.Delivery // all of this message; the runner's alone
+	// Guarded by the head's mu while the entry is in it, then whose takes it
+	// out.
+	deliveries []buffer.Delivery // all of this message
 	extended   time.Time
 }
 
@@ -47,10 +49,30 @@ func newHead(id store.JournalID, w *journal.Writer) *head {
 	return &head{id: id, writer: w, byID: map[message.ID]*entry{}}
 }
 
-func (h *head) find(id message.ID) *entry {
+// join lets a delivery wait with the first of its message, if one waits.
+func (h *head) join(id message.ID, d buffer.Delivery) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.byID[id]
+	e := h.byID[id]
+	if e != nil {
+		e.deliveries = append(e.deliveries, d)
+	}
+	return e != nil
+}
+
+// heldSince gives the deliveries of entries that were last extended at or
+// before a time, and marks them as extended now.
+func (h *head) heldSince(at, now time.Time) []buffer.Delivery {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var held []buffer.Delivery
+	for _, e := range h.entries {
+		if !e.extended.After(at) {
+			e.extended = now
+			held = append(held, e.deliveries...)
+		}
+	}
+	return held
 }
 
 func (h *head) add(e *entry) {
@@ -63,11 +85,11 @@ func (h *head) add(e *entry) {
 
 func (e *entry) samples() int { return int(e.message.Samples) }
 
-// first gives up to n entries, those that came first.
-func (h *head) first(n int) []*entry {
+// all gives the entries in the order they came.
+func (h *head) all() []*entry {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return slices.Clone(h.entries[:min(n, len(h.entries))])
+	return slices.Clone(h.entries)
 }
 
 // removeNamed takes out what the journal names and returns it.

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"fmt"
+	"math"
 	"math/bits"
 	"slices"
 	"time"
@@ -80,7 +81,10 @@ func floor(t, unit int64) int64 {
 	if rest < 0 {
 		rest += unit
 	}
-	return max(t-rest, -1<<63+unit)
+	if t < math.MinInt64+rest {
+		return math.MinInt64
+	}
+	return t - rest
 }
 
 func compareInt64(a, b int64) int {

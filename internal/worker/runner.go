@@ -73,7 +73,6 @@ func (r *runner) run(ctx context.Context, lease buffer.Lease) error {
 			}
 		}
 		if err != nil {
-			r.settleFlush()
 			r.drop(work)
 			return err
 		}
@@ -104,8 +103,11 @@ func (r *runner) receive(ctx context.Context) {
 }
 
 func (r *runner) handleAll(ctx context.Context, batch []buffer.Delivery) error {
-	for _, d := range batch {
+	for i, d := range batch {
 		if err := r.handle(ctx, d); err != nil {
+			for _, d := range batch[i:] {
+				_ = d.Nack(ctx, 0) // else it comes by itself
+			}
 			return err
 		}
 	}
@@ -123,20 +125,19 @@ func (r *runner) handle(ctx context.Context, d buffer.Delivery) error {
 		case err == nil:
 			delete(r.failures, d.ID())
 			return nil
-		case errors.Is(err, errNewer):
-			r.logger.Info("message left to a newer worker", "message", d.ID(), "error", err)
-			r.sawDelivery(d)
-			return ignoreUnavailable(d.Nack(ctx, 30*time.Second))
 		case errors.Is(err, errPoison):
 			r.sawDelivery(d)
 			return r.fail(ctx, d, err)
 		case errors.Is(err, journal.ErrFenced):
-			_ = d.Nack(ctx, 0) // another worker has the journal: it is theirs
-			return err
+			return err // another worker has the journal: the message is theirs
 		case errors.Is(err, journal.ErrUncertain):
 			if err := r.reopen(ctx); err != nil {
 				return err
 			}
+		case errors.Is(err, errNewer), unreadable(err):
+			r.logger.Error("message left for later, or for a newer worker", "message", d.ID(), "in", leftFor, "error", err)
+			r.sawDelivery(d)
+			return ignoreUnavailable(d.Nack(ctx, leftFor))
 		}
 		// The store did not answer. The message is as good as any: try again.
 		r.logger.Warn("message not handled; trying again", "message", d.ID(), "error", err)
@@ -144,6 +145,16 @@ func (r *runner) handle(ctx context.Context, d buffer.Delivery) error {
 			return ignoreUnavailable(d.Nack(ctx, 0))
 		}
 	}
+}
+
+// leftFor is how long a message waits that this worker can do nothing about.
+const leftFor = 30 * time.Second
+
+// unreadable says whether an error is about what is stored for the message's
+// week. Waiting for it would keep the messages of all other weeks waiting.
+func unreadable(err error) bool {
+	return errors.Is(err, journal.ErrCorrupt) || errors.Is(err, journal.ErrVersion) ||
+		errors.Is(err, store.ErrCorrupt) || errors.Is(err, store.ErrVersion)
 }
 
 // admitSafely turns a panic over one message into a failed handling of it.
@@ -191,14 +202,18 @@ func (r *runner) sawDelivery(d buffer.Delivery) {
 
 func (r *runner) saw(id message.ID) { r.seen[r.queue].add(id) }
 
-// drop forgets all heads: what they held was not named, and comes again.
+// drop forgets all heads: what they held was not named, and comes again. A
+// flush that is under way ends first.
 func (r *runner) drop(ctx context.Context) {
+	if err := r.settleFlush(); err != nil {
+		r.logger.Warn("the flush that was under way failed", "error", err)
+	}
 	r.mu.Lock()
 	heads := r.heads
 	r.heads = map[store.JournalID]*head{}
 	r.mu.Unlock()
 	for _, h := range heads {
-		for _, e := range h.first(1 << 62) {
+		for _, e := range h.all() {
 			r.seen[r.queue].remove(e.message.ID())
 			for _, d := range e.deliveries {
 				_ = d.Nack(ctx, 0) // else it comes by itself

@@ -1,8 +1,11 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"time"
 
 	"weir/internal/buffer"
@@ -45,11 +48,13 @@ func (r *runner) startFlush(ctx context.Context) {
 		return
 	}
 	r.flushing = true
-	heads := make([]*head, 0, len(r.heads))
-	for _, h := range r.heads {
-		heads = append(heads, h)
-	}
+	heads := r.inOrder()
 	go func() { r.flushed <- r.flushAll(ctx, heads) }()
+}
+
+// inOrder gives the heads in order of week.
+func (r *runner) inOrder() []*head {
+	return slices.SortedFunc(maps.Values(r.heads), func(a, b *head) int { return cmp.Compare(a.id.Week, b.id.Week) })
 }
 
 func (r *runner) flushAll(ctx context.Context, heads []*head) error {
@@ -98,7 +103,7 @@ func (r *runner) reopen(ctx context.Context) error {
 	if err := r.settleFlush(); errors.Is(err, journal.ErrFenced) {
 		return err
 	}
-	for _, h := range r.heads {
+	for _, h := range r.inOrder() {
 		if !h.writer.Broken() {
 			continue
 		}
@@ -119,24 +124,19 @@ func (r *runner) reopen(ctx context.Context) error {
 func (r *runner) extend(ctx context.Context) {
 	now := r.now()
 	for _, h := range r.heads {
-		for _, e := range h.first(r.config.HeadMessages) {
-			if now.Sub(e.extended) < r.config.ExtendAfter {
-				break // the rest came later
-			}
-			e.extended = now
-			for _, d := range e.deliveries {
-				if x, ok := d.(buffer.Extender); ok {
-					_ = x.Extend(ctx) // else it comes again, and waits with the first
-				}
+		for _, d := range h.heldSince(now.Add(-r.config.ExtendAfter), now) {
+			if x, ok := d.(buffer.Extender); ok {
+				_ = x.Extend(ctx) // else it comes again, and waits with the first
 			}
 		}
 	}
 }
 
-// drain takes what the queue still gives and flushes all. What the deadline
-// cuts short stays in the queue.
+// drain takes what the queue still gives, for at most half of the config's
+// DrainTime, and flushes all. What is cut short stays in the queue.
 func (r *runner) drain(ctx context.Context) error {
-	for ctx.Err() == nil {
+	until := r.now().Add(r.config.DrainTime / 2)
+	for ctx.Err() == nil && r.now().Before(until) {
 		wait, cancel := context.WithTimeout(ctx, r.config.tick())
 		batch, err := r.buffer.Receive(wait, r.queue, r.config.ReceiveBatch)
 		cancel()
@@ -155,11 +155,7 @@ func (r *runner) drain(ctx context.Context) error {
 		r.drop(ctx)
 		return err
 	}
-	heads := make([]*head, 0, len(r.heads))
-	for _, h := range r.heads {
-		heads = append(heads, h)
-	}
-	if err := r.flushAll(ctx, heads); err != nil {
+	if err := r.flushAll(ctx, r.inOrder()); err != nil {
 		r.logger.Error("the last flush failed; the samples are in the queue", "error", err)
 		r.drop(ctx)
 		return err

@@ -120,7 +120,7 @@ func New(o Options) *Worker {
 	}
 	w := &Worker{
 		name: o.Name, config: o.Config, buffer: o.Buffer, dead: o.Dead, leases: o.Leases, book: o.Book,
-		flusher: &flusher{tables: o.Tables, book: o.Book}, kinds: o.Kinds, now: o.Now, random: o.Random,
+		flusher: &flusher{tables: o.Tables, book: o.Book, messages: maxFlushMessages}, kinds: o.Kinds, now: o.Now, random: o.Random,
 		logger: o.Logger, runners: map[int]*runner{},
 	}
 	for range o.Buffer.Queues() {
@@ -152,10 +152,7 @@ func (w *Worker) hold(ctx context.Context, queue int) {
 			pause(ctx, w.config.LeaseTime/5)
 			continue
 		}
-		r := &runner{
-			Worker: w, queue: queue, name: w.name, logger: logger, heads: map[store.JournalID]*head{},
-			failures: map[string]int{}, received: make(chan []buffer.Delivery), flushed: make(chan error, 1),
-		}
+		r := w.newRunner(queue, logger)
 		w.setRunner(queue, r)
 		err = r.run(ctx, lease)
 		w.setRunner(queue, nil)
@@ -166,6 +163,13 @@ func (w *Worker) hold(ctx context.Context, queue int) {
 			logger.Warn("queue given up; trying to take it again", "error", err)
 			pause(ctx, w.config.LeaseTime/5)
 		}
+	}
+}
+
+func (w *Worker) newRunner(queue int, logger *slog.Logger) *runner {
+	return &runner{
+		Worker: w, queue: queue, name: w.name, logger: logger, heads: map[store.JournalID]*head{},
+		failures: map[string]int{}, received: make(chan []buffer.Delivery), flushed: make(chan error, 1),
 	}
 }
 
