@@ -197,7 +197,7 @@ func eachSeed(t *testing.T, law, runs int, broken breakage) (seed uint64, violat
 func holds(t *testing.T, law int) {
 	synctest.Test(t, func(t *testing.T) {
 		runs := 1000
-		if testing.Short() {
+		if testing.Short() || underRace {
 			runs = 150
 		}
 		if *lawRuns > 0 {

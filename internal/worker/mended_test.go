@@ -44,6 +44,24 @@ func queueSamples(w *world, number uint64, series string, samples ...sample.Samp
 	return w.queue[len(w.queue)-1]
 }
 
+// batchOf makes a batch of one sample by key.
+func batchOf(key string, v sample.Value) *block.Batch {
+	b := &block.Batch{}
+	b.AddSample(sample.Sample{Value: v})
+	b.EndKeyRun(key, v.Kind)
+	return b
+}
+
+// batchOfTruth makes a message's batch anew: one run by key.
+func batchOfTruth(t *truth) *block.Batch {
+	b := &block.Batch{}
+	for _, s := range t.samples {
+		b.AddSample(s.Sample)
+	}
+	b.EndKeyRun(t.samples[0].key, t.samples[0].Value.Kind)
+	return b
+}
+
 // queueOne puts a message of one float64 into the queue.
 func queueOne(w *world, number uint64, week sample.Week) *queued {
 	return queueSamples(w, number, "power", sample.Sample{Time: week.Start(), Value: sample.FloatValue(float64(number))})

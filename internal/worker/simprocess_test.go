@@ -36,9 +36,7 @@ type process struct {
 	most    int  // to be received
 	idle    bool // it stands at a choice, and holds no lock
 
-	runner      *runner
-	wasDone     bool // of the last call, whatever it answered
-	wasDeferred bool
+	runner *runner
 
 	lazy       []func(*world) error // breakage.lazyWrite
 	unanswered []byte               // breakage.repeatBlindly
@@ -71,6 +69,11 @@ func freeProcess(t *testing.T, w *world) *process {
 	t.Cleanup(p.die)
 	p.runner = p.worker("a worker").newRunner(0, slog.New(slog.DiscardHandler))
 	return p
+}
+
+// book makes a book that knows nothing yet, over the process' store.
+func (p *process) book(partitions int) *journal.Book {
+	return journal.NewBook(simStore{p}, partitions, nil)
 }
 
 // worker makes the worker of this process, whose memory is its own.
@@ -155,7 +158,7 @@ func (p *process) pause() outcome {
 		return fail
 	}
 	var o outcome
-	if p.free != nil {
+	if p.stopped == nil {
 		o = p.free()
 	} else {
 		p.stopped <- true
@@ -170,13 +173,19 @@ func (p *process) pause() outcome {
 // call carries out a port call the way the schedule wants it. A process that
 // has died reaches nothing any more.
 func (p *process) call(do func(*world) error) error {
-	p.wasDone, p.wasDeferred = false, false
-	o := p.pause()
-	p.wasDeferred = o == defers
-	if o == fail || o == defers || o == crashBefore {
-		return errNoAnswer
+	dead := p.ctx.Err() != nil
+	scheduled := p.stopped != nil
+	if !scheduled {
+		p.world.mu.Lock()
+		defer p.world.mu.Unlock()
 	}
-	p.world.actor = p
+	o := p.pause()
+	if scheduled {
+		p.world.actor = p
+	}
+	if o == fail || o == defers || o == crashBefore {
+		return noAnswer{deferred: o == defers, dead: dead}
+	}
 	err := do(p.world)
 	if o == succeed {
 		return err
@@ -184,8 +193,7 @@ func (p *process) call(do func(*world) error) error {
 	if o == crashAfter {
 		p.die()
 	}
-	p.wasDone = err == nil
-	return errNoAnswer
+	return noAnswer{done: err == nil, dead: dead}
 }
 
 // resume lets the process go on to its next call or its end; it says whether

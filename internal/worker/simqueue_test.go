@@ -129,7 +129,7 @@ func (d simDead) Bury(_ context.Context, _ int, delivery buffer.Delivery, _ stri
 		q.acked = true
 		return nil
 	})
-	if err != nil && d.p.wasDone && d.p.world.rng.IntN(2) == 0 {
+	if n, _ := silence(err); n.done && d.p.world.rng.IntN(2) == 0 {
 		q.acked = false // cut short between the two
 	}
 	return err

@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"sync"
 
 	"github.com/zeebo/xxh3"
 
@@ -29,7 +31,21 @@ const (
 	crashAfter          // it is done, and the process dies
 )
 
-var errNoAnswer = fmt.Errorf("%w: simulated", store.ErrUnavailable)
+// noAnswer is the error of a call that got none, and what became of the call.
+type noAnswer struct {
+	done     bool
+	deferred bool
+	dead     bool // the process had died before
+}
+
+func (noAnswer) Error() string { return "simulated silence" }
+func (noAnswer) Unwrap() error { return store.ErrUnavailable }
+
+// silence gives what became of a call that got no answer.
+func silence(err error) (n noAnswer, silent bool) {
+	silent = errors.As(err, &n)
+	return n, silent
+}
 
 // breakage is what is broken on purpose, at the boundary of the ports or in
 // the reader, to show that a law's test fails when its law does.
@@ -49,6 +65,7 @@ type breakage struct {
 // every call goes the way the schedule wants, and what was sent. Exactly one
 // goroutine runs at a time: the schedule's or a process'.
 type world struct {
+	mu      sync.Mutex // for processes without a schedule, which have goroutines
 	rng     *rand.Rand
 	broken  breakage
 	tables  map[string]map[store.ItemKey][]byte
@@ -191,11 +208,12 @@ func (s simStore) Write(_ context.Context, table string, items []store.Item) err
 		s.p.lazy = append(s.p.lazy, write)
 		return s.p.call(func(*world) error { return nil })
 	}
-	alive := s.p.ctx.Err() == nil
 	err := s.p.call(write)
-	if alive && err != nil && !s.p.wasDone && s.p.world.tables[table] != nil {
+	if n, silent := silence(err); silent && !n.done && !n.dead {
+		s.p.world.mu.Lock()
+		defer s.p.world.mu.Unlock()
 		for _, i := range items { // a call that failed may have written some
-			if s.p.world.rng.IntN(3) == 0 {
+			if s.p.world.tables[table] != nil && s.p.world.rng.IntN(3) == 0 {
 				s.p.world.put(table, i)
 			}
 		}
@@ -223,11 +241,12 @@ func (s simStore) Append(_ context.Context, id store.JournalID, position uint64,
 		}
 		return err
 	})
-	if err != nil && p.wasDone {
+	n, _ := silence(err)
+	if n.done {
 		p.world.counts["appends whose answer is lost"]++
 		p.unanswered, p.hidden = bytes.Clone(entry), true
 	}
-	if err != nil && p.wasDeferred {
+	if n.deferred {
 		p.world.late = append(p.world.late, lateAppend{id, position, bytes.Clone(entry)})
 	}
 	return err
