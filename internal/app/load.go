@@ -13,6 +13,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v4"
+
+	"weir/internal/spelling"
 )
 
 // DefaultFile is the config that is read when none is named.
@@ -134,39 +136,13 @@ func configFields(t reflect.Type) map[string]reflect.StructField {
 }
 
 func nearestKey(key string, fields map[string]reflect.StructField, path string) string {
-	best, distance := "", 1+max(len(key)/2, 2)
 	names := make([]string, 0, len(fields))
 	for name := range fields {
 		names = append(names, name)
 	}
 	slices.Sort(names)
-	for _, name := range names {
-		if d := editDistance(key, name); d < distance {
-			best, distance = name, d
-		}
-	}
-	if best != "" {
+	if best := spelling.Nearest(key, names); best != "" {
 		return fmt.Sprintf("; did you mean %q?", path+best)
 	}
 	return "; known are " + strings.Join(names, ", ")
-}
-
-// editDistance is Levenshtein's.
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			diagonal, row[j+1] = row[j+1], min(row[j]+1, row[j+1]+1, diagonal+cost)
-		}
-	}
-	return row[len(b)]
 }

@@ -1,6 +1,7 @@
 package message
 
 import (
+	"bytes"
 	"errors"
 	"testing"
 	"time"
@@ -91,6 +92,20 @@ func TestParseLife(t *testing.T) {
 	for _, s := range []string{"", "abc", "000000000000000g"} {
 		if _, err := ParseLife(s); err == nil {
 			t.Errorf("ParseLife(%q) passed", s)
+		}
+	}
+}
+
+func TestClaimedSurvivesADamagedBlockOnly(t *testing.T) {
+	m := Message{Role: Data, Life: 7, Number: 3, Block: []byte("block")}
+	body := m.Append(nil)
+	body[len(body)-checksum-1] ^= 1
+	if id, ok := Claimed(body); !ok || id != m.ID() {
+		t.Fatalf("a damaged block: %v, %v", id, ok)
+	}
+	for _, body := range [][]byte{nil, []byte("short"), bytes.Repeat([]byte("x"), 100)} {
+		if id, ok := Claimed(body); ok {
+			t.Errorf("%q claims to be %v", body, id)
 		}
 	}
 }

@@ -2,7 +2,8 @@
 // API of both.
 //
 // It refuses to know where samples are kept: it works over a Source, which
-// merges volumes, journals and heads. It imports sample and problem alone.
+// merges volumes, journals and heads. It imports sample, problem and
+// spelling alone.
 package query
 
 import (

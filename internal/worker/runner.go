@@ -1,16 +1,12 @@
 package worker
 
 import (
-	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
 	"time"
-
-	"github.com/zeebo/xxh3"
 
 	"weir/internal/buffer"
 	"weir/internal/journal"
@@ -201,14 +197,8 @@ func ignoreUnavailable(err error) error {
 // head. A damaged one is taken for what it says it is: if that is wrong, one
 // reader may miss one message for a moment; without it, all would wait.
 func (r *runner) sawDelivery(d buffer.Delivery) {
-	const checksum = 8 // docs/formats/message.md
-	m, err := message.Decode(d.Body())
-	if end := len(d.Body()) - checksum; errors.Is(err, message.ErrCorrupt) && end >= 0 {
-		body := bytes.Clone(d.Body()[:end])
-		m, err = message.Decode(binary.LittleEndian.AppendUint64(body, xxh3.Hash(body)))
-	}
-	if err == nil {
-		r.saw(m.ID())
+	if id, ok := message.Claimed(d.Body()); ok {
+		r.saw(id)
 	}
 }
 
