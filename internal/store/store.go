@@ -8,8 +8,8 @@
 // # What holds after a crash at any point
 //
 // What a call that returned nil wrote is there after a power cut. A call that
-// did not return, or failed, may have written all, nothing, or (Write only)
-// some whole items: never a part of an item, entry or record. All calls but
+// did not return, or failed, may have done all, nothing, or (Write and Delete
+// only) some whole items: never a part of an item, entry or record. All calls but
 // Append and Put are idempotent; those two are conditional, and who lost the
 // answer reads what is there.
 //
@@ -154,6 +154,17 @@ type Tables interface {
 	// DynamoDB: Query on one hash key, 1 MB a page, half a unit for each 4 KB
 	// of a page where eventual reads will do; Weir reads strongly.
 	Query(ctx context.Context, table string, bucket sample.Shard, from, to int64, yield func(Item) bool) error
+
+	// Delete removes items and returns when that is durable; one that is not
+	// there is no error. A Query that runs meanwhile gives each of them whole
+	// or not at all. Their room comes back in time, not at once. An error is
+	// *Undeleted where some items may be gone: delete those keys again.
+	//
+	// DynamoDB: BatchWriteItem, 25 items a call, a unit a KB of each item that
+	// is deleted and one for each that is not there; UnprocessedItems are
+	// retried by the driver with backoff. So to delete an item costs what it
+	// cost to write it: a whole table is dropped instead, which is free.
+	Delete(ctx context.Context, table string, keys []ItemKey) error
 }
 
 // Sizer is an optional ability of Tables: how many bytes a table has at rest.
@@ -177,6 +188,18 @@ func (u *Unwritten) Error() string {
 }
 
 func (u *Unwritten) Unwrap() error { return u.Err }
+
+// Undeleted is the error of a Delete of which some items may be gone.
+type Undeleted struct {
+	Keys []ItemKey // those not known to be deleted
+	Err  error
+}
+
+func (u *Undeleted) Error() string {
+	return fmt.Sprintf("%d items not known to be deleted: %v", len(u.Keys), u.Err)
+}
+
+func (u *Undeleted) Unwrap() error { return u.Err }
 
 // JournalID names the journal of one partition of one week.
 type JournalID struct {

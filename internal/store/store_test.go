@@ -75,6 +75,10 @@ func TestErrorsSayWhatAndHow(t *testing.T) {
 			t.Errorf("%q does not say %q", err, part)
 		}
 	}
+	err = &store.Undeleted{Keys: make([]store.ItemKey, 2), Err: store.ErrNoTable}
+	if !errors.Is(err, store.ErrNoTable) || !strings.Contains(err.Error(), "2 items not known to be deleted") {
+		t.Errorf("%v does not say what is left, or why", err)
+	}
 	if s := (store.JournalID{Week: 2924, Partition: 3}).String(); s != "2026-W03/3" {
 		t.Errorf("the journal is called %s", s)
 	}

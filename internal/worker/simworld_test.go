@@ -181,8 +181,11 @@ func (s simStore) Ensure(_ context.Context, table string) error {
 	})
 }
 
-func (s simStore) Names(context.Context) ([]string, error)         { panic("no worker lists tables") }
-func (s simStore) Drop(context.Context, string) error              { panic("no worker drops tables") }
+func (s simStore) Names(context.Context) ([]string, error) { panic("no worker lists tables") }
+func (s simStore) Drop(context.Context, string) error      { panic("no worker drops tables") }
+func (s simStore) Delete(context.Context, string, []store.ItemKey) error {
+	panic("no worker deletes items")
+}
 func (s simStore) List(context.Context) ([]store.JournalID, error) { panic("no worker lists journals") }
 func (s simStore) Scan(context.Context, string) ([]store.Record, error) {
 	panic("no worker scans records")

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"math"
+	"slices"
 	"strings"
 
 	engine "github.com/cockroachdb/pebble/v2"
@@ -17,6 +18,9 @@ import (
 // maxBatch is about how many bytes of items go into one batch of Pebble. A
 // Write of more is cut, and may be stored in part.
 const maxBatch = 32 << 20
+
+// maxDeletes is how many items one batch of Pebble deletes at most.
+const maxDeletes = 10_000
 
 // Write stores items.
 func (s *Store) Write(ctx context.Context, table string, items []store.Item) error {
@@ -70,6 +74,44 @@ func (i *instance) writeBatch(items []store.Item) (int, error) {
 		return 0, err // Pebble may still hold the batch: it is not closed
 	}
 	return n, b.Close()
+}
+
+// Delete removes items.
+func (s *Store) Delete(ctx context.Context, table string, keys []store.ItemKey) error {
+	begun, deleted := false, 0
+	err := s.callTable(ctx, "delete", table, func(i *instance) error {
+		for deleted < len(keys) {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			begun = true
+			n := min(len(keys)-deleted, maxDeletes)
+			if err := i.deleteBatch(keys[deleted : deleted+n]); err != nil {
+				return err
+			}
+			deleted += n
+		}
+		return nil
+	})
+	if err == nil || !begun {
+		return err
+	}
+	return &store.Undeleted{Keys: slices.Clone(keys[deleted:]), Err: err}
+}
+
+func (i *instance) deleteBatch(keys []store.ItemKey) error {
+	b := i.db.NewBatchWithSize(len(keys) * (store.KeySize + 16))
+	for _, key := range keys {
+		op := b.DeleteDeferred(store.KeySize)
+		key.Append(op.Key[:0])
+		if err := op.Finish(); err != nil {
+			return err
+		}
+	}
+	if err := i.commit(b); err != nil {
+		return err // Pebble may still hold the batch: it is not closed
+	}
+	return b.Close()
 }
 
 // Query reads the items of a bucket.

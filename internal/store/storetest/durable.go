@@ -34,6 +34,8 @@ func survives(t *testing.T, f Factory, crash bool) {
 		table := fmt.Sprintf("t%d", round)
 		m.ensure(t, s, table)
 		m.write(t, s, table, []store.Item{item(1, 5, uint64(round), 0, 100_000), item(2, -5, 1, 0, 10)})
+		m.write(t, s, table, []store.Item{item(3, 1, 1, 0, 5000), item(3, 1, 1, 1, 50)})
+		m.delete(t, s, table, []store.ItemKey{item(3, 1, 1, 0, 0).Key, item(3, 9, 9, 9, 0).Key})
 		m.append(t, s, store.JournalID{Week: sample.Week(round - 1)})
 		m.append(t, s, store.JournalID{Week: 9})
 		m.put(t, s, "r/a", fmt.Append(nil, round))
@@ -87,6 +89,20 @@ func (m *model) write(t failer, s store.Store, table string, items []store.Item)
 	must(t, "write", err)
 	for _, i := range items {
 		m.tables[table][i.Key] = i
+	}
+}
+
+func (m *model) delete(t failer, s store.Store, table string, keys []store.ItemKey) {
+	err := s.Delete(background(), table, keys)
+	if m.tables[table] == nil {
+		if !errors.Is(err, store.ErrNoTable) {
+			t.Fatalf("delete from a missing table: %v; want ErrNoTable", err)
+		}
+		return
+	}
+	must(t, "delete", err)
+	for _, key := range keys {
+		delete(m.tables[table], key)
 	}
 }
 
@@ -168,6 +184,16 @@ func randomOperations(t *testing.T, f Factory) {
 					items = append(items, item(bucket, span, uint64(size), uint16(bucket), size))
 				}
 				m.write(t, s, table(t), items)
+			},
+			"delete": func(t *rapid.T) {
+				table := table(t)
+				keys := []store.ItemKey{item(0, 0, 1, 0, 0).Key} // never written
+				there := slices.SortedFunc(maps.Keys(m.tables[table]), compareKeys)
+				if n := len(there); n > 0 {
+					first := rapid.IntRange(0, n-1).Draw(t, "first")
+					keys = append(keys, there[first:first+rapid.IntRange(1, n-first).Draw(t, "keys")]...)
+				}
+				m.delete(t, s, table, keys)
 			},
 			"append": func(t *rapid.T) {
 				m.append(t, s, store.JournalID{Week: sample.Week(rapid.IntRange(-1, 1).Draw(t, "week")), Partition: 2})

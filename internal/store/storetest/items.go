@@ -25,11 +25,13 @@ func itemCases() []testCase {
 	}
 }
 
-func byKey(a, b store.Item) int {
+func byKey(a, b store.Item) int { return compareKeys(a.Key, b.Key) }
+
+func compareKeys(a, b store.ItemKey) int {
 	return cmp.Or(
-		cmp.Compare(a.Key.Bucket, b.Key.Bucket), cmp.Compare(a.Key.Span, b.Key.Span),
-		cmp.Compare(a.Key.Flush.Epoch, b.Key.Flush.Epoch), cmp.Compare(a.Key.Flush.Nonce, b.Key.Flush.Nonce),
-		cmp.Compare(a.Key.Part, b.Key.Part))
+		cmp.Compare(a.Bucket, b.Bucket), cmp.Compare(a.Span, b.Span),
+		cmp.Compare(a.Flush.Epoch, b.Flush.Epoch), cmp.Compare(a.Flush.Nonce, b.Flush.Nonce),
+		cmp.Compare(a.Part, b.Part))
 }
 
 // orderAndBounds compares each range of spans with a naive reading.

@@ -52,6 +52,7 @@ func Run(t *testing.T, f Factory) {
 	}{
 		{"Tables", tableCases()},
 		{"Items", itemCases()},
+		{"Deletes", deleteCases()},
 		{"Journals", journalCases()},
 		{"Records", recordCases()},
 		{"Durable", durableCases()},

@@ -77,6 +77,9 @@ func noTable(t *testing.T, s store.Store) {
 	if !errors.Is(err, store.ErrNoTable) {
 		t.Errorf("write: %v; want ErrNoTable", err)
 	}
+	if err := s.Delete(background(), "missing", []store.ItemKey{{}}); !errors.Is(err, store.ErrNoTable) {
+		t.Errorf("delete: %v; want ErrNoTable", err)
+	}
 	var detail *store.Error
 	if !errors.As(err, &detail) || detail.Key != "missing" || detail.Op == "" {
 		t.Errorf("write: %#v does not name operation and table", err)
@@ -101,6 +104,9 @@ func badTableNames(t *testing.T, s store.Store) {
 		}
 		if err := s.Write(background(), name, nil); err == nil {
 			t.Errorf("write to %q: want an error", name)
+		}
+		if err := s.Delete(background(), name, nil); err == nil {
+			t.Errorf("delete from %q: want an error", name)
 		}
 	}
 	must(t, "ensure the longest name", s.Ensure(background(), strings.Repeat("a", 64)))
@@ -217,6 +223,7 @@ func allCalls(ctx context.Context, s store.Store) map[string]error {
 		"names":  namesErr,
 		"write":  s.Write(ctx, "t", []store.Item{item(1, 1, 1, 1, 1)}),
 		"query":  s.Query(ctx, "t", 1, 0, 1, func(store.Item) bool { return true }),
+		"delete": s.Delete(ctx, "t", []store.ItemKey{{Bucket: 1}}),
 		"drop":   s.Drop(ctx, "t"),
 		"append": s.Append(ctx, id, 0, entry(0)),
 		"read":   readErr,

@@ -1,0 +1,78 @@
+package pebble
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
+
+	"weir/internal/store"
+)
+
+func keysOf(list []store.Item) []store.ItemKey {
+	keys := make([]store.ItemKey, len(list))
+	for i := range list {
+		keys[i] = list[i].Key
+	}
+	return keys
+}
+
+// TestDeleteOnAFullDisk fails the log at one of the syncs of a delete of
+// several batches: the error names what may still be there, all else is gone,
+// and to delete those keys again ends it.
+func TestDeleteOnAFullDisk(t *testing.T) {
+	const n = 2*maxDeletes + 500
+	partial := false
+	for good := int64(0); ; good++ {
+		disk, now := newSickDisk(), &clock{now: time.Unix(1, 0)}
+		cfg := memConfig(disk)
+		cfg.Now = now.Now
+		s := openMem(t, cfg)
+		must(t, "ensure", s.Ensure(background(), "t"))
+		all := items(1, n, 8)
+		must(t, "write", s.Write(background(), "t", all))
+		var syncs atomic.Int64
+		disk.set(func(op errorfs.Op) error {
+			sync := op.Kind == errorfs.OpFileSync || op.Kind == errorfs.OpFileSyncData
+			if strings.HasSuffix(op.Path, ".log") && sync && syncs.Add(1) > good {
+				return &syscallError{op.Path}
+			}
+			return nil
+		})
+		err := s.Delete(background(), "t", keysOf(all))
+		if err == nil {
+			break // so many syncs are not needed
+		}
+		var left *store.Undeleted
+		var detail *store.Error
+		if !errors.As(err, &left) || !errors.Is(err, store.ErrUnavailable) || !errors.As(err, &detail) || detail.Hint == "" {
+			t.Fatalf("delete on a full disk: %v; want *Undeleted, ErrUnavailable and a hint", err)
+		}
+		done := n - len(left.Keys)
+		if done%maxDeletes != 0 || !slices.Equal(left.Keys, keysOf(all)[done:]) {
+			t.Errorf("%d keys are left after %d syncs; want those after a whole batch", len(left.Keys), good)
+		}
+		partial = partial || done > 0
+		disk.heal()
+		_, _ = count(s, "t", 1) // meets the failure, and starts the backoff
+		now.advance(lastRetry)
+		cut := openMem(t, memConfig(disk.mem.CrashClone(vfs.CrashCloneCfg{})))
+		for _, s := range []*Store{s, cut} {
+			if there, err := count(s, "t", 1); err != nil || there > len(left.Keys) {
+				t.Errorf("%d items are there, %v; at most %d were not deleted", there, err, len(left.Keys))
+			}
+			must(t, "delete what is left", s.Delete(background(), "t", left.Keys))
+			if there, err := count(s, "t", 1); err != nil || there != 0 {
+				t.Errorf("%d items are there, %v; want none", there, err)
+			}
+		}
+	}
+	if !partial {
+		t.Error("no delete was carried out in part: the test tests nothing")
+	}
+}
