@@ -89,12 +89,12 @@ func (a *App) open(ctx context.Context) (err error) {
 		return err
 	}
 	a.clock = message.NewClock(time.Now)
-	a.book = journal.NewBook(a.store, a.config.Partitions, a.register)
+	a.book = journal.NewBook(a.store, a.config.Partitions, randomNumber, a.register)
 	if err := a.book.Load(ctx); err != nil {
 		return fmt.Errorf("journals: %w", err)
 	}
 	for _, j := range a.book.Journals() {
-		a.clock.Observe(j.Snapshot().Horizon)
+		a.clock.Observe(j.Snapshot().Horizons.Latest())
 	}
 	a.life = message.Life(randomNumber())
 	if a.gateway, err = gateway.New(gateway.Options{

@@ -22,7 +22,7 @@ type Report struct {
 }
 
 // Check reads every item that a journal names and compares what it holds with
-// what its commit says.
+// what its journal says.
 func Check(ctx context.Context, a *App) (Report, error) {
 	r := Report{Format: dataFormat, Series: a.catalog.Len(), Problems: []string{}}
 	for queue := range a.queues.Queues() {
@@ -42,17 +42,25 @@ func Check(ctx context.Context, a *App) (Report, error) {
 }
 
 func (a *App) checkJournal(ctx context.Context, j *journal.Journal, r *Report) error {
-	named := map[store.ItemKey]journal.Item{}
-	for _, c := range j.Snapshot().Commits {
-		for _, i := range c.Items {
-			named[c.Key(i)] = i
+	revisions := map[int]map[store.ItemKey]uint32{} // with their samples
+	for n := range j.Snapshot().Items.All() {
+		if revisions[n.Revision] == nil {
+			revisions[n.Revision] = map[store.ItemKey]uint32{}
+		}
+		revisions[n.Revision][n.Key] = n.Samples
+	}
+	for revision, named := range revisions {
+		if err := a.checkItems(ctx, j, revision, named, r); err != nil {
+			return err
 		}
 	}
-	if len(named) == 0 {
-		return nil
-	}
-	volume, err := a.book.Volume(ctx, j.ID().Week, 0)
-	if err != nil {
+	return nil
+}
+
+// checkItems reads the items of one revision that a journal names.
+func (a *App) checkItems(ctx context.Context, j *journal.Journal, revision int, named map[store.ItemKey]uint32, r *Report) error {
+	volume, err := a.book.Volume(ctx, j.ID().Week, revision)
+	if err != nil || volume.State == journal.VolumeDropped {
 		return err
 	}
 	buckets := map[sample.Shard][]store.ItemKey{}
@@ -65,7 +73,7 @@ func (a *App) checkJournal(ctx context.Context, j *journal.Journal, r *Report) e
 			first, last = min(first, k.Span), max(last, k.Span)
 		}
 		err := a.store.Query(ctx, volume.Table, bucket, first, last, func(item store.Item) bool {
-			i, ok := named[item.Key]
+			samples, ok := named[item.Key]
 			if !ok {
 				return true
 			}
@@ -73,8 +81,8 @@ func (a *App) checkJournal(ctx context.Context, j *journal.Journal, r *Report) e
 			var b block.Batch
 			if err := block.Decode(&b, item.Body); err != nil {
 				r.Problems = append(r.Problems, fmt.Sprintf("table %s, item %v: %v", volume.Table, item.Key, err))
-			} else if b.Samples() != int(i.Samples) {
-				r.Problems = append(r.Problems, fmt.Sprintf("table %s, item %v: %d samples; its commit says %d", volume.Table, item.Key, b.Samples(), i.Samples))
+			} else if b.Samples() != int(samples) {
+				r.Problems = append(r.Problems, fmt.Sprintf("table %s, item %v: %d samples; its commit says %d", volume.Table, item.Key, b.Samples(), samples))
 			}
 			r.Items++
 			r.Samples += uint64(b.Samples())

@@ -41,55 +41,63 @@ func (a *App) serveWeeks(w http.ResponseWriter, r *http.Request) error {
 	}
 	out := []weekAnswer{}
 	for _, week := range weeks {
-		one, err := a.describeWeek(r.Context(), week)
+		of, err := a.describeWeek(r.Context(), week)
 		if err != nil {
 			return err
 		}
-		out = append(out, one)
+		out = append(out, of...)
 	}
 	return answer(w, out)
 }
 
-// describeWeek adds up what a week's journals say of its volume.
-func (a *App) describeWeek(ctx context.Context, week sample.Week) (weekAnswer, error) {
+// describeWeek adds up what a week's journals say of its volumes.
+func (a *App) describeWeek(ctx context.Context, week sample.Week) ([]weekAnswer, error) {
 	record, _, err := a.book.Week(ctx, week)
 	if err != nil {
-		return weekAnswer{}, err
+		return nil, err
 	}
-	volume, err := a.book.Volume(ctx, week, 0)
+	volumes, err := a.book.Volumes(ctx, week)
 	if err != nil {
-		return weekAnswer{}, err
+		return nil, err
 	}
-	out := weekAnswer{Week: week.String(), State: volume.State, Table: volume.Table, Partitions: record.Partitions}
-	first, last := int64(math.MaxInt64), int64(math.MinInt64)
-	for partition := range record.Partitions {
-		j := a.book.Journal(store.JournalID{Week: week, Partition: partition})
-		if err := j.Refresh(ctx); err != nil {
-			return weekAnswer{}, err
-		}
-		j.View(func(s *journal.State) {
-			out.Series += s.Series()
-			out.Samples += s.Samples()
-			for _, c := range s.Commits() {
-				out.Items += len(c.Items)
-				for _, i := range c.Items {
-					out.Bytes += uint64(i.Bytes)
+	var out []weekAnswer
+	for _, v := range volumes {
+		one := weekAnswer{Week: week.String(), Revision: v.Revision, State: string(v.State), Table: v.Table, Partitions: record.Partitions}
+		first, last := int64(math.MaxInt64), int64(math.MinInt64)
+		for partition := range record.Partitions {
+			j := a.book.Journal(store.JournalID{Week: week, Partition: partition})
+			if err := j.Refresh(ctx); err != nil {
+				return nil, err
+			}
+			s := j.Snapshot()
+			j.View(func(s *journal.State) { one.Series += s.Series() })
+			for _, c := range s.Commits {
+				if c.Revision != v.Revision {
+					continue
 				}
+				one.Samples += c.Stored()
 				if n := len(c.Hours); n > 0 {
 					first = min(first, c.Hours[0].Start)
 					last = max(last, c.Hours[n-1].Start+int64(time.Hour))
 				}
 			}
-		})
-	}
-	if first < last {
-		from, to := time.Unix(0, first).UTC(), time.Unix(0, last).UTC()
-		out.First, out.Last = &from, &to
-	}
-	if sizer, ok := a.store.(store.Sizer); ok {
-		if out.OnDisk, err = sizer.Size(ctx, volume.Table); err != nil {
-			return weekAnswer{}, err
+			for n := range s.Items.All() {
+				if n.Revision == v.Revision && v.State != journal.VolumeDropped {
+					one.Items++
+					one.Bytes += uint64(n.Bytes)
+				}
+			}
 		}
+		if first < last {
+			from, to := time.Unix(0, first).UTC(), time.Unix(0, last).UTC()
+			one.First, one.Last = &from, &to
+		}
+		if sizer, ok := a.store.(store.Sizer); ok && v.State != journal.VolumeDropped {
+			if one.OnDisk, err = sizer.Size(ctx, v.Table); err != nil {
+				return nil, err
+			}
+		}
+		out = append(out, one)
 	}
 	return out, nil
 }
@@ -262,38 +270,41 @@ type itemSample struct {
 	Flush  string            `json:"flush"`
 }
 
-// DumpItems writes every sample of every item that a journal names, as
-// written, one JSON object a line: what an auditor counts. The instance must
-// not be running on the folder.
+// DumpItems writes every sample of every item that counts, as written, one
+// JSON object a line: what an auditor counts. The instance must not be running
+// on the folder.
 func DumpItems(ctx context.Context, a *App, w io.Writer) error {
 	lines := json.NewEncoder(w)
 	for _, j := range a.book.Journals() {
-		named := map[store.ItemKey]store.FlushID{}
-		for _, c := range j.Snapshot().Commits {
-			for _, i := range c.Items {
-				named[c.Key(i)] = c.Flush
+		revisions := map[int]map[store.ItemKey]store.FlushID{}
+		for n := range j.Snapshot().Items.All() {
+			if revisions[n.Revision] == nil {
+				revisions[n.Revision] = map[store.ItemKey]store.FlushID{}
 			}
+			revisions[n.Revision][n.Key] = n.Key.Flush
 		}
-		if len(named) == 0 {
-			continue
-		}
-		volume, err := a.book.Volume(ctx, j.ID().Week, 0)
-		if err != nil {
-			return err
-		}
-		err = eachItem(ctx, a.store, volume.Table, named, func(flush store.FlushID, b *block.Batch, run, i int) error {
-			var known journal.Registration
-			j.View(func(s *journal.State) { known, _ = s.Registration(b.Handles[run]) })
-			series, err := sample.ParseKey([]byte(known.Key))
-			if err != nil {
-				return fmt.Errorf("handle %x of journal %s: %w", b.Handles[run], j.ID(), err)
+		for revision, named := range revisions {
+			if err := a.dumpVolume(ctx, lines, j, revision, named); err != nil {
+				return err
 			}
-			s := sampleOf(b, run, i)
-			return lines.Encode(itemSample{series.Metric, tagMap(series), s.Time, jsonValue(s.Value), volume.Table, flush.String()})
-		})
-		if err != nil {
-			return err
 		}
 	}
 	return nil
+}
+
+func (a *App) dumpVolume(ctx context.Context, lines *json.Encoder, j *journal.Journal, revision int, named map[store.ItemKey]store.FlushID) error {
+	volume, err := a.book.Volume(ctx, j.ID().Week, revision)
+	if err != nil || volume.State == journal.VolumeDropped {
+		return err
+	}
+	return eachItem(ctx, a.store, volume.Table, named, func(flush store.FlushID, b *block.Batch, run, i int) error {
+		var known journal.Registration
+		j.View(func(s *journal.State) { known, _ = s.Registration(b.Handles[run]) })
+		series, err := sample.ParseKey([]byte(known.Key))
+		if err != nil {
+			return fmt.Errorf("handle %x of journal %s: %w", b.Handles[run], j.ID(), err)
+		}
+		s := sampleOf(b, run, i)
+		return lines.Encode(itemSample{series.Metric, tagMap(series), s.Time, jsonValue(s.Value), volume.Table, flush.String()})
+	})
 }

@@ -14,6 +14,7 @@ import (
 type Book struct {
 	store      store.Store
 	partitions int
+	random     func() uint64
 	register   func(store.JournalID, []Registered)
 
 	mu       sync.Mutex
@@ -21,12 +22,12 @@ type Book struct {
 	weeks    map[sample.Week]WeekRecord
 }
 
-// NewBook makes a book. partitions is K for weeks that are made from now on.
-// register, which may be nil, is told of each journal's new series in order;
+// NewBook makes a book. partitions is K for weeks that are made from now on;
+// random gives numbers that nobody else is given. register, which may be nil, is told of each journal's new series in order;
 // it must not call the book or its journals.
-func NewBook(s store.Store, partitions int, register func(store.JournalID, []Registered)) *Book {
+func NewBook(s store.Store, partitions int, random func() uint64, register func(store.JournalID, []Registered)) *Book {
 	return &Book{
-		store: s, partitions: partitions, register: register,
+		store: s, partitions: partitions, random: random, register: register,
 		journals: map[store.JournalID]*Journal{}, weeks: map[sample.Week]WeekRecord{},
 	}
 }

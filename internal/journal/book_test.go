@@ -100,13 +100,13 @@ func unitWrite(t *testing.T, b *Book, id store.JournalID, metric string) {
 func TestABookLoadsAllJournals(t *testing.T) {
 	s := unitPebble(t)
 	ids := []store.JournalID{{Week: 10, Partition: 0}, {Week: 10, Partition: 2}, {Week: 11, Partition: 1}}
-	written := NewBook(s, 4, nil)
+	written := NewBook(s, 4, unitRandom(7), nil)
 	for _, i := range []int{2, 0, 1} {
 		unitWrite(t, written, ids[i], ids[i].String())
 	}
 	var mu sync.Mutex
 	told := map[store.JournalID][]Registered{}
-	b := NewBook(s, 4, func(id store.JournalID, news []Registered) {
+	b := NewBook(s, 4, unitRandom(7), func(id store.JournalID, news []Registered) {
 		mu.Lock()
 		defer mu.Unlock()
 		told[id] = append(told[id], news...)
@@ -130,7 +130,7 @@ func TestABookLoadsAllJournals(t *testing.T) {
 func TestAJournalThatCannotBeReadLeavesTheOthersReadable(t *testing.T) {
 	s := unitPebble(t)
 	ids := []store.JournalID{{Week: 10}, {Week: 11}, {Week: 12}}
-	written := NewBook(s, 1, nil)
+	written := NewBook(s, 1, unitRandom(7), nil)
 	for _, id := range ids {
 		unitWrite(t, written, id, "m")
 	}
@@ -143,7 +143,7 @@ func TestAJournalThatCannotBeReadLeavesTheOthersReadable(t *testing.T) {
 		}
 		return nil
 	}
-	b := NewBook(s, 1, nil)
+	b := NewBook(s, 1, unitRandom(7), nil)
 	err := b.Load(t.Context())
 	if !errors.Is(err, ErrCorrupt) || !errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("load: %v; want both journals' errors", err)
@@ -177,7 +177,7 @@ func TestASnapshotStandsStill(t *testing.T) {
 	if err := w.Commit(t.Context(), unitCommit(w, 1, 1)); err != nil {
 		t.Fatal(err)
 	}
-	if len(s.Commits) != 1 || s.Horizon != 7 || len(s.Pending) != 0 || s.Commits[0].Position != 1 || s.Commits[0].Flush != c.Flush {
+	if len(s.Commits) != 1 || s.Horizons[Steady] != 7 || s.Cut != 2 || len(s.Pending) != 0 || s.Commits[0].Position != 1 || s.Commits[0].Flush != c.Flush {
 		t.Errorf("the snapshot holds %+v", s)
 	}
 	key := c.Key(Item{Bucket: 3, Span: 4, Part: 5})

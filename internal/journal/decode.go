@@ -4,12 +4,17 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/zeebo/xxh3"
 
 	"weir/internal/message"
 	"weir/internal/sample"
+	"weir/internal/store"
 )
+
+// maxRevision bounds revisions, so that a volume's record has a name.
+const maxRevision = 10_000
 
 // DecodeEntry reads an entry. It keeps nothing of body.
 func DecodeEntry(body []byte) (*Entry, error) {
@@ -20,10 +25,11 @@ func DecodeEntry(body []byte) (*Entry, error) {
 	if binary.LittleEndian.Uint64(body[end:]) != xxh3.Hash(body[:end]) {
 		return nil, fmt.Errorf("%w: its checksum does not match", ErrCorrupt)
 	}
-	if body[2] != formatVersion {
-		return nil, fmt.Errorf("%w: version %d", ErrVersion, body[2])
+	version := body[2]
+	if version < 1 || version > formatVersion {
+		return nil, fmt.Errorf("%w: version %d", ErrVersion, version)
 	}
-	r := &reader{rest: body[4:end]}
+	r := &reader{rest: body[4:end], version: version}
 	e := &Entry{}
 	e.ID.Writer = r.fixed()
 	e.ID.Sequence = r.uvarint()
@@ -34,8 +40,15 @@ func DecodeEntry(body []byte) (*Entry, error) {
 		e.Register = r.register()
 	case kindCommit:
 		e.Commit = r.commit()
+	case kindMerge:
+		e.Merge = r.merge()
+	case kindSeal:
+		e.Seal = &Seal{Revision: r.revision()}
 	default:
 		return nil, fmt.Errorf("%w: kind %d", ErrVersion, body[3])
+	}
+	if version == 1 && kind(body[3]) > kindCommit {
+		r.fail("kind %d in version 1", body[3])
 	}
 	if r.err == nil && len(r.rest) > 0 {
 		r.fail("%d bytes too many", len(r.rest))
@@ -49,8 +62,9 @@ func DecodeEntry(body []byte) (*Entry, error) {
 // reader takes an entry apart; the first error stays and all reads after it
 // give zero.
 type reader struct {
-	rest []byte
-	err  error
+	rest    []byte
+	version byte
+	err     error
 }
 
 func (r *reader) fail(format string, args ...any) {
@@ -145,9 +159,13 @@ func (r *reader) register() *Register {
 }
 
 func (r *reader) commit() *Commit {
-	c := &Commit{}
-	c.Flush.Epoch = r.uvarint()
-	c.Flush.Nonce = r.fixed()
+	c := &Commit{Flush: r.flush()}
+	if r.version > 1 { // before it there was one revision, and one class
+		c.Revision = r.revision()
+		if c.Class = Class(r.byte()); c.Class >= classes {
+			r.fail("class %d", c.Class)
+		}
+	}
 	c.Buckets = int(r.below(sample.Shards+1, "bucket count"))
 	c.Span = r.varint()
 	c.Horizon = message.Stamp(r.uvarint())
@@ -169,6 +187,34 @@ func (r *reader) commit() *Commit {
 		c.Quarantined[i] = Refusal{Item: items[0], Life: message.Life(r.fixed()), Reason: r.text(), Samples: r.uvarint()}
 	}
 	return c
+}
+
+func (r *reader) flush() store.FlushID {
+	return store.FlushID{Epoch: r.uvarint(), Nonce: r.fixed()}
+}
+
+func (r *reader) revision() int { return int(r.below(maxRevision, "revision")) }
+
+func (r *reader) merge() *Merge {
+	return &Merge{
+		Flush: r.flush(), Revision: r.revision(), Buckets: int(r.below(sample.Shards+1, "bucket count")),
+		Span: r.varint(), Overwritten: r.uvarint(), Items: r.items(), Replaces: r.replaced(),
+	}
+}
+
+func (r *reader) replaced() []store.ItemKey {
+	var keys []store.ItemKey
+	for range r.count(10) {
+		flush := r.flush()
+		for _, i := range r.items() {
+			keys = append(keys, store.ItemKey{Bucket: i.Bucket, Span: i.Span, Flush: flush, Part: i.Part})
+		}
+	}
+	if !slices.IsSortedFunc(keys, CompareKeys) {
+		r.fail("replaced items are not in order")
+		return nil
+	}
+	return keys
 }
 
 func (r *reader) items() []Item {

@@ -4,10 +4,12 @@ import (
 	"encoding/binary"
 
 	"github.com/zeebo/xxh3"
+
+	"weir/internal/store"
 )
 
 const (
-	formatVersion = 1
+	formatVersion = 2
 	headerSize    = 2 + 1 + 1 + 8 // magic, version, kind, writer
 	checksumSize  = 8
 )
@@ -27,6 +29,10 @@ func (e *Entry) Encode(dst []byte) []byte {
 		dst = e.Register.encode(dst)
 	case kindCommit:
 		dst = e.Commit.encode(dst)
+	case kindMerge:
+		dst = e.Merge.encode(dst)
+	case kindSeal:
+		dst = binary.AppendUvarint(dst, uint64(e.Seal.Revision))
 	}
 	dst = append(dst, make([]byte, checksumSize)...)
 	seal(dst[start:])
@@ -61,8 +67,9 @@ func (r *Register) encode(dst []byte) []byte {
 }
 
 func (c *Commit) encode(dst []byte) []byte {
-	dst = binary.AppendUvarint(dst, c.Flush.Epoch)
-	dst = binary.LittleEndian.AppendUint64(dst, c.Flush.Nonce)
+	dst = appendFlush(dst, c.Flush)
+	dst = binary.AppendUvarint(dst, uint64(c.Revision))
+	dst = append(dst, byte(c.Class))
 	dst = binary.AppendUvarint(dst, uint64(c.Buckets))
 	dst = binary.AppendVarint(dst, c.Span)
 	dst = binary.AppendUvarint(dst, uint64(c.Horizon))
@@ -81,6 +88,44 @@ func (c *Commit) encode(dst []byte) []byte {
 		dst = binary.LittleEndian.AppendUint64(dst, uint64(q.Life))
 		dst = appendText(dst, q.Reason)
 		dst = binary.AppendUvarint(dst, q.Samples)
+	}
+	return dst
+}
+
+func appendFlush(dst []byte, f store.FlushID) []byte {
+	dst = binary.AppendUvarint(dst, f.Epoch)
+	return binary.LittleEndian.AppendUint64(dst, f.Nonce)
+}
+
+func (m *Merge) encode(dst []byte) []byte {
+	dst = appendFlush(dst, m.Flush)
+	dst = binary.AppendUvarint(dst, uint64(m.Revision))
+	dst = binary.AppendUvarint(dst, uint64(m.Buckets))
+	dst = binary.AppendVarint(dst, m.Span)
+	dst = binary.AppendUvarint(dst, m.Overwritten)
+	dst = encodeItems(dst, m.Items)
+	return encodeReplaced(dst, m.Replaces)
+}
+
+// encodeReplaced writes a flush's id once for all its items that follow.
+func encodeReplaced(dst []byte, keys []store.ItemKey) []byte {
+	flushes := 0
+	for i, k := range keys {
+		if i == 0 || k.Flush != keys[i-1].Flush {
+			flushes++
+		}
+	}
+	dst = binary.AppendUvarint(dst, uint64(flushes))
+	for start := 0; start < len(keys); {
+		end := start
+		var items []Item
+		for end < len(keys) && keys[end].Flush == keys[start].Flush {
+			items = append(items, Item{Span: keys[end].Span, Bucket: keys[end].Bucket, Part: keys[end].Part})
+			end++
+		}
+		dst = appendFlush(dst, keys[start].Flush)
+		dst = encodeItems(dst, items)
+		start = end
 	}
 	return dst
 }

@@ -5,7 +5,9 @@
 // It holds the laws of the design: a reader believes only what is named (1);
 // items are written before the entry, and a lost answer is resolved by
 // reading (2); a message is settled once it is named, and never stored twice
-// (3); one total order decides between samples of one series and time (6).
+// (3); a merge is invisible (4); a cut never moves (5); one total order decides
+// between samples of one series and time (6); the journal outlives the items
+// that it names (7).
 //
 // It works on the store's put-if-absent and imports sample, block, message and
 // store.
@@ -13,6 +15,7 @@
 package journal
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 
@@ -33,6 +36,16 @@ var (
 	ErrCorrupt = errors.New("journal entry is corrupt")
 	// ErrVersion means that a newer Weir wrote an entry.
 	ErrVersion = errors.New("journal entry is of a version this program does not know")
+	// ErrSealed means that the revision that a commit was written for has been
+	// sealed: write its items anew, in the next revision's table.
+	ErrSealed = errors.New("revision is sealed")
+	// ErrOpen means that a volume takes items still: seal it first.
+	ErrOpen = errors.New("volume is open")
+	// ErrPinned means that somebody holds a cut that names what would be removed.
+	ErrPinned = errors.New("volume is pinned")
+	// ErrRemoved means that a cut names what a drop or a sweep has removed, or
+	// is about to: take a new cut.
+	ErrRemoved = errors.New("the cut names items that were removed")
 )
 
 // EntryID tells an entry from all others: a writer's random number and its count.
@@ -47,6 +60,8 @@ type Entry struct {
 	Epoch    *Epoch
 	Register *Register
 	Commit   *Commit
+	Merge    *Merge
+	Seal     *Seal
 }
 
 // Epoch says that a worker takes the journal over.
@@ -68,11 +83,13 @@ type Registration struct {
 
 // Commit is one flush: what counts from here on.
 type Commit struct {
-	Flush   store.FlushID
-	Buckets int // of this flush; an item's bucket is a range of shards
-	Span    int64
-	Items   []Item        // sorted by span, bucket, part
-	Horizon message.Stamp // up to which the head's messages were taken
+	Flush    store.FlushID
+	Revision int // whose table has the items; the open one where the commit stands
+	Class    Class
+	Buckets  int // of this flush; an item's bucket is a range of shards
+	Span     int64
+	Items    []Item        // sorted by span, bucket, part
+	Horizon  message.Stamp // up to which the head's messages of the class were taken
 
 	Lives       []Life    // sorted by life: the messages that this commit names
 	Hours       []Hour    // sorted: the samples by hour of sample time
@@ -80,6 +97,46 @@ type Commit struct {
 	Quarantined []Refusal // samples that are kept apart
 	Rejected    uint64    // samples refused in answers, as the messages told
 }
+
+// Class is which of a head's messages a flush takes. Each class has a horizon
+// of its own, so that one may be flushed more often than the other.
+type Class uint8
+
+// The classes of messages.
+const (
+	Steady  Class = iota // flushed when the head is old or large
+	Fast                 // messages of series that are flushed every second or two
+	classes              // how many there are
+)
+
+// Merge says that items replace others of one revision. It counts only if all
+// that it replaces is current where it stands, and no epoch later than its
+// flush's stands before it (law 4): so whoever was paused in the middle of
+// merging harms nothing, and two mergers of the same items are one.
+type Merge struct {
+	Flush       store.FlushID // of the new items
+	Revision    int
+	Buckets     int
+	Span        int64
+	Items       []Item          // sorted by span, bucket, part
+	Replaces    []store.ItemKey // sorted by CompareKeys
+	Overwritten uint64          // samples that lost to another of these items
+}
+
+// Key gives the item's key.
+func (m *Merge) Key(i Item) store.ItemKey {
+	return store.ItemKey{Bucket: i.Bucket, Span: i.Span, Flush: m.Flush, Part: i.Part}
+}
+
+// CompareKeys orders item keys by flush, span, bucket and part.
+func CompareKeys(a, b store.ItemKey) int {
+	return cmp.Or(cmp.Compare(a.Flush.Epoch, b.Flush.Epoch), cmp.Compare(a.Flush.Nonce, b.Flush.Nonce),
+		cmp.Compare(a.Span, b.Span), cmp.Compare(a.Bucket, b.Bucket), cmp.Compare(a.Part, b.Part))
+}
+
+// Seal ends a revision: what is committed after it is the next one's. A
+// second seal of a revision says nothing.
+type Seal struct{ Revision int }
 
 // Item names an item of a flush. Its key is made of these and the flush's id.
 type Item struct {
@@ -149,14 +206,15 @@ func (c *Commit) quarantined() uint64 {
 	return n
 }
 
-// kind numbers are part of the format; merge and seal come with the volumes'
-// life cycle and are refused until then.
+// kind numbers are part of the format.
 type kind byte
 
 const (
 	kindEpoch    kind = 1
 	kindRegister kind = 2
 	kindCommit   kind = 3
+	kindMerge    kind = 4
+	kindSeal     kind = 5
 )
 
 func (e *Entry) kind() kind {
@@ -167,6 +225,10 @@ func (e *Entry) kind() kind {
 		return kindRegister
 	case e.Commit != nil:
 		return kindCommit
+	case e.Merge != nil:
+		return kindMerge
+	case e.Seal != nil:
+		return kindSeal
 	}
 	panic(fmt.Sprintf("journal: entry %v says nothing", e.ID))
 }

@@ -17,7 +17,7 @@ import (
 
 func unitDrawEntry(t *rapid.T) *Entry {
 	e := &Entry{ID: EntryID{rapid.Uint64().Draw(t, "writer"), rapid.Uint64().Draw(t, "sequence")}}
-	switch kind(rapid.IntRange(int(kindEpoch), int(kindCommit)).Draw(t, "entry kind")) {
+	switch kind(rapid.IntRange(int(kindEpoch), int(kindSeal)).Draw(t, "entry kind")) {
 	case kindEpoch:
 		e.Epoch = &Epoch{Worker: rapid.String().Draw(t, "worker")}
 	case kindRegister:
@@ -26,6 +26,10 @@ func unitDrawEntry(t *rapid.T) *Entry {
 		}), 0, 6).Draw(t, "series")}
 	case kindCommit:
 		e.Commit = unitDrawCommit(t)
+	case kindMerge:
+		e.Merge = unitDrawMerge(t)
+	case kindSeal:
+		e.Seal = &Seal{Revision: rapid.IntRange(0, maxRevision-1).Draw(t, "revision")}
 	}
 	return e
 }
@@ -33,7 +37,8 @@ func unitDrawEntry(t *rapid.T) *Entry {
 func unitDrawCommit(t *rapid.T) *Commit {
 	number := func(name string) uint64 { return rapid.Uint64().Draw(t, name) }
 	return &Commit{
-		Flush:   store.FlushID{Epoch: number("epoch"), Nonce: number("nonce")},
+		Flush:    store.FlushID{Epoch: number("epoch"), Nonce: number("nonce")},
+		Revision: rapid.IntRange(0, maxRevision-1).Draw(t, "revision"), Class: Class(rapid.IntRange(0, int(classes)-1).Draw(t, "class")),
 		Buckets: rapid.IntRange(0, sample.Shards).Draw(t, "buckets"),
 		Span:    rapid.Int64().Draw(t, "span"), Horizon: message.Stamp(number("horizon")),
 		Overwritten: number("overwritten"), Rejected: number("rejected"),
@@ -48,6 +53,24 @@ func unitDrawCommit(t *rapid.T) *Commit {
 				Reason: rapid.String().Draw(t, "reason"), Samples: rapid.Uint64().Draw(t, "samples"),
 			}
 		}), 0, 3).Draw(t, "quarantined"),
+	}
+}
+
+func unitDrawMerge(t *rapid.T) *Merge {
+	number := func(name string) uint64 { return rapid.Uint64().Draw(t, name) }
+	keys := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) store.ItemKey {
+		i := unitDrawItem(t)
+		return store.ItemKey{
+			Bucket: i.Bucket, Span: i.Span, Part: i.Part,
+			Flush: store.FlushID{Epoch: rapid.Uint64Range(0, 3).Draw(t, "epoch"), Nonce: rapid.Uint64Range(0, 3).Draw(t, "nonce")},
+		}
+	}), 0, 12).Draw(t, "replaces")
+	slices.SortFunc(keys, CompareKeys)
+	return &Merge{
+		Flush:    store.FlushID{Epoch: number("epoch"), Nonce: number("nonce")},
+		Revision: rapid.IntRange(0, maxRevision-1).Draw(t, "revision"), Buckets: rapid.IntRange(0, sample.Shards).Draw(t, "buckets"),
+		Span: rapid.Int64().Draw(t, "span"), Overwritten: number("overwritten"),
+		Items: rapid.SliceOfN(rapid.Custom(unitDrawItem), 0, 6).Draw(t, "items"), Replaces: keys,
 	}
 }
 
@@ -135,9 +158,11 @@ func TestEntriesOfOtherProgramsAreTold(t *testing.T) {
 		body []byte
 		want error
 	}{
-		"a later version":    {head(2, 1), ErrVersion},
+		"a later version":    {head(3, 1), ErrVersion},
 		"kind 0":             {head(1, 0), ErrVersion},
-		"a kind not yet":     {head(1, 4), ErrVersion},
+		"a kind not yet":     {head(2, 6), ErrVersion},
+		"a merge of before":  {head(1, 4), ErrCorrupt},
+		"a class not yet":    {append(head(2, 3), make([]byte, 8)...), ErrCorrupt},
 		"a series of kind 9": {append(head(1, 2), 1, 9, 0), ErrCorrupt},
 		"many series":        {append(binary.AppendUvarint(head(1, 2), 1<<40), 1, 0), ErrCorrupt},
 		"a long text":        {append(head(1, 1), 200, 1, 'w'), ErrCorrupt},

@@ -23,7 +23,7 @@ var unitUpdate = flag.Bool("update", false, "write the golden files anew")
 func unitGoldens() map[string]*Entry {
 	const second, hour = int64(1e9), int64(3600e9)
 	monday := 1767571200 * second // 2026-01-05T00:00:00Z
-	return map[string]*Entry{
+	all := map[string]*Entry{
 		"v1-epoch": {ID: EntryID{0x1122334455667788, 1}, Epoch: &Epoch{Worker: "west-1"}},
 		"v1-register": {ID: EntryID{0x1122334455667788, 2}, Register: &Register{Series: []Registration{
 			{Key: "\x04temp\x04room\x011", Kind: sample.Float64}, {Key: "\x04door", Kind: sample.String},
@@ -45,13 +45,29 @@ func unitGoldens() map[string]*Entry {
 			}},
 			Quarantined: []Refusal{{Item: Item{Bucket: 768, Span: monday, Samples: 1, Bytes: 60}, Life: 0xa1, Reason: "kind", Samples: 1}},
 		}},
+		"v2-merge": {ID: EntryID{0x99aabbccddeeff00, 1}, Merge: &Merge{
+			Flush: store.FlushID{Epoch: 4, Nonce: 0x1112131415161718}, Revision: 1, Buckets: 2, Span: hour,
+			Items: []Item{{Bucket: 0, Span: monday, Samples: 10, Bytes: 120}},
+			Replaces: []store.ItemKey{
+				{Bucket: 0, Span: monday, Flush: store.FlushID{Epoch: 4, Nonce: 0x0102030405060708}, Part: 0},
+				{Bucket: 512, Span: monday, Flush: store.FlushID{Epoch: 4, Nonce: 0x0102030405060708}, Part: 0},
+				{Bucket: 0, Span: monday, Flush: store.FlushID{Epoch: 4, Nonce: 0x0102030405060709}, Part: 1},
+			},
+			Overwritten: 1,
+		}},
+		"v2-seal": {ID: EntryID{0x99aabbccddeeff00, 2}, Seal: &Seal{Revision: 1}},
 	}
+	later := *all["v1-commit"].Commit
+	later.Revision, later.Class = 1, Fast
+	all["v2-commit"] = &Entry{ID: all["v1-commit"].ID, Commit: &later}
+	return all
 }
 
 func TestGoldenEntriesStayReadable(t *testing.T) {
 	for name, e := range unitGoldens() {
 		file := filepath.Join("testdata", name+".entry")
-		if *unitUpdate {
+		old := strings.HasPrefix(name, "v1")
+		if *unitUpdate && !old { // nothing writes version 1 any more
 			if err := os.WriteFile(file, e.Encode(nil), 0o666); err != nil {
 				t.Fatal(err)
 			}
@@ -68,7 +84,7 @@ func TestGoldenEntriesStayReadable(t *testing.T) {
 		if d := cmp.Diff(e, got, cmpopts.EquateEmpty()); d != "" {
 			t.Errorf("%s: %s", name, d)
 		}
-		if written := e.Encode(nil); string(written) != string(body) {
+		if written := e.Encode(nil); string(written) != string(body) && !old {
 			t.Errorf("%s: Encode writes\n%x\nthe file holds\n%x", name, written, body)
 		}
 	}

@@ -3,6 +3,7 @@ package journal
 import (
 	"context"
 	"fmt"
+	"math"
 	"sync"
 
 	"weir/internal/store"
@@ -41,8 +42,14 @@ func (j *Journal) Refresh(ctx context.Context) error {
 // refresh reads on to the end. seen, if given, is shown each entry as it is
 // applied. The caller holds mu.
 func (j *Journal) refresh(ctx context.Context, seen func(*Entry)) error {
-	for {
-		bodies, err := j.log.Read(ctx, j.id, j.state.next, readPage)
+	return j.read(ctx, math.MaxUint64, seen)
+}
+
+// read is refresh up to a position.
+func (j *Journal) read(ctx context.Context, position uint64, seen func(*Entry)) error {
+	for j.state.next < position {
+		page := int(min(readPage, position-j.state.next))
+		bodies, err := j.log.Read(ctx, j.id, j.state.next, page)
 		if err != nil {
 			return fmt.Errorf("journal %s: %w", j.id, err)
 		}
@@ -58,10 +65,11 @@ func (j *Journal) refresh(ctx context.Context, seen func(*Entry)) error {
 				seen(e)
 			}
 		}
-		if len(bodies) < readPage {
+		if len(bodies) < page {
 			return nil
 		}
 	}
+	return nil
 }
 
 func (j *Journal) apply(e *Entry) error {

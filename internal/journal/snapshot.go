@@ -11,18 +11,27 @@ type Pending struct {
 	Message message.Message // without its block
 	Batch   *block.Batch    // registered series only
 	Refused uint64          // samples of the message that go to the quarantine
+	Class   Class
 }
 
 // Snapshot is a journal, and the head that writes it, as of one moment.
 type Snapshot struct {
-	Commits []Placed
-	Horizon message.Stamp
-	Pending []Pending // none that Commits name, in the order of law 6
+	Cut      uint64 // the journal's position: what is before it is in here
+	Revision int    // the open one
+	Commits  []Placed
+	Items    Items // that count, of all revisions
+	Horizons Horizons
+	Pending  []Pending // none that Commits name, in the order of law 6
 }
 
 // Snapshot gives what the journal says by now; a head is the worker's to add.
 func (j *Journal) Snapshot() Snapshot {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return Snapshot{Commits: j.state.Commits(), Horizon: j.state.horizon}
+	return j.state.Snapshot()
+}
+
+// Snapshot gives what the journal says up to the state's position.
+func (s *State) Snapshot() Snapshot {
+	return Snapshot{Cut: s.next, Revision: s.revision, Commits: s.Commits(), Items: s.Items(), Horizons: s.horizon}
 }

@@ -2,6 +2,7 @@ package journal
 
 import (
 	"fmt"
+	"math"
 	"slices"
 
 	"weir/internal/message"
@@ -12,23 +13,51 @@ import (
 // State is what a journal says up to a position: the fold of its entries. It
 // is not safe for concurrent use; Journal guards it.
 type State struct {
-	next  uint64 // the position after the last entry
-	epoch uint64 // the position after the last epoch entry; 0: there is none
+	next     uint64 // the position after the last entry
+	epoch    uint64 // the position after the last epoch entry; 0: there is none
+	revision int    // the open one: how many seals there are
 
 	handles map[string]sample.Handle        // by canonical key
 	shards  map[sample.Shard][]Registration // by ordinal
 	lives   map[message.Life]Numbers        // the messages that are named
-	flushes map[store.FlushID]struct{}      // those that a commit names
+	flushes map[store.FlushID]struct{}      // those that a commit or a merge names
 	commits []Placed                        // in order of position
-	horizon message.Stamp
+	items   set
+	retired []Retired // in order of position
+	horizon Horizons
 	samples uint64
+	merged  MergeCounts
 }
 
 // Placed is a commit and its position: together they order it. It is never
-// changed once it is in a State.
+// changed once it is in a State. Its items are among those of the State; it
+// has none of its own.
 type Placed struct {
 	Position uint64
 	*Commit
+}
+
+// Horizons are the stamps up to which commits took messages, by class. A
+// message with a stamp not above its class's is late (law 6).
+type Horizons [classes]message.Stamp
+
+// Latest gives the stamp up to which any commit took messages.
+func (h Horizons) Latest() message.Stamp { return slices.Max(h[:]) }
+
+// Retired is an item that a merge has replaced, and where that merge stands:
+// a cut above At does not name the item any more.
+type Retired struct {
+	Key      store.ItemKey
+	Revision int
+	At       uint64
+}
+
+// MergeCounts is what the merges that count have done, in samples and merges.
+type MergeCounts struct {
+	Merges      int
+	Void        int    // merges that do not count
+	Rewritten   uint64 // samples in merged items
+	Overwritten uint64
 }
 
 func newState() *State {
@@ -57,6 +86,14 @@ func (s *State) apply(e *Entry) ([]Registered, error) {
 		if err := s.commit(e.Commit); err != nil {
 			return nil, fmt.Errorf("position %d: %w", s.next, err)
 		}
+	case kindMerge:
+		if err := s.merge(e.Merge); err != nil {
+			return nil, fmt.Errorf("position %d: %w", s.next, err)
+		}
+	case kindSeal:
+		if e.Seal.Revision == s.revision { // a second seal says nothing
+			s.revision++
+		}
 	}
 	s.next++
 	return news, nil
@@ -83,6 +120,12 @@ func (s *State) commit(c *Commit) error {
 	if _, ok := s.flushes[c.Flush]; ok {
 		return fmt.Errorf("%w: flush %s is committed twice", ErrCorrupt, c.Flush)
 	}
+	switch {
+	case c.Revision != s.revision:
+		return fmt.Errorf("%w: flush %s is of revision %d, and revision %d is open", ErrCorrupt, c.Flush, c.Revision, s.revision)
+	case c.Buckets < 1 && len(c.Items) > 0:
+		return fmt.Errorf("%w: flush %s has items in %d buckets", ErrCorrupt, c.Flush, c.Buckets)
+	}
 	for i := range c.Lives {
 		l := &c.Lives[i]
 		for _, r := range l.Ranges {
@@ -90,10 +133,68 @@ func (s *State) commit(c *Commit) error {
 		}
 	}
 	s.flushes[c.Flush] = struct{}{}
-	s.commits = append(s.commits, Placed{s.next, c})
-	s.horizon = max(s.horizon, c.Horizon)
+	for _, i := range c.Items {
+		n := Named{
+			Key: c.Key(i), Revision: c.Revision, Buckets: c.Buckets, Length: c.Span,
+			Position: s.next, Samples: i.Samples, Bytes: i.Bytes,
+		}
+		n.From, n.To = timesOf(i.Span, c.Span, c.Hours)
+		s.items.add(n)
+	}
+	kept := *c
+	kept.Items = nil
+	s.commits = append(s.commits, Placed{s.next, &kept})
+	s.horizon[c.Class] = max(s.horizon[c.Class], c.Horizon)
 	s.samples += c.Stored()
 	return nil
+}
+
+// merge replaces items where the merge counts (law 4); else it says nothing,
+// and its own items are orphans.
+func (s *State) merge(m *Merge) error {
+	if m.Buckets < 1 && len(m.Items) > 0 {
+		return fmt.Errorf("%w: merge %s has items in %d buckets", ErrCorrupt, m.Flush, m.Buckets)
+	}
+	from, to, ok := s.current(m)
+	if !ok {
+		s.merged.Void++
+		return nil
+	}
+	s.flushes[m.Flush] = struct{}{}
+	s.items.remove(m.Replaces)
+	for _, key := range m.Replaces {
+		s.retired = append(s.retired, Retired{Key: key, Revision: m.Revision, At: s.next})
+	}
+	for _, i := range m.Items {
+		n := Named{
+			Key: m.Key(i), Revision: m.Revision, Buckets: m.Buckets, Length: m.Span,
+			Position: s.next, Merged: true, Samples: i.Samples, Bytes: i.Bytes,
+		}
+		n.From, n.To = max(from, i.Span), min(to, spanEnd(i.Span, m.Span))
+		s.items.add(n)
+		s.merged.Rewritten += uint64(i.Samples)
+	}
+	s.merged.Merges++
+	s.merged.Overwritten += m.Overwritten
+	return nil
+}
+
+// current says whether a merge counts at the next position, and gives the
+// bounds of the times of what it replaces.
+func (s *State) current(m *Merge) (from, to int64, ok bool) {
+	if _, known := s.flushes[m.Flush]; known || len(m.Replaces) == 0 || m.Flush.Epoch+1 != s.epoch {
+		return 0, 0, false
+	}
+	from, to = math.MaxInt64, math.MinInt64
+	for i, key := range m.Replaces {
+		at, item, found := s.items.find(key)
+		if !found || s.items.spans[at].items[item].Revision != m.Revision || i > 0 && key == m.Replaces[i-1] {
+			return 0, 0, false
+		}
+		n := &s.items.spans[at].items[item]
+		from, to = min(from, n.From), max(to, n.To)
+	}
+	return from, to, true
 }
 
 // Named says whether a commit names the message (law 3).
@@ -118,9 +219,34 @@ func (s *State) Registration(h sample.Handle) (r Registration, ok bool) {
 	return of[h.Ordinal()], true
 }
 
-// Horizon is the stamp up to which commits took messages. One with a stamp
-// not above it is late (law 6).
-func (s *State) Horizon() message.Stamp { return s.horizon }
+// Horizon is the stamp up to which commits took messages of a class.
+func (s *State) Horizon(c Class) message.Stamp { return s.horizon[c] }
+
+// Revision is the one that is open: how often the journal was sealed.
+func (s *State) Revision() int { return s.revision }
+
+// Epoch is what the flush ids of who reads the journal now carry; ok is false
+// for a journal that nobody took over yet.
+func (s *State) Epoch() (epoch uint64, ok bool) { return s.epoch - 1, s.epoch > 0 }
+
+// Items gives the items that count now.
+func (s *State) Items() Items { return s.items.view() }
+
+// forget drops from memory the items of a revision that merges before a
+// position replaced, once they are removed.
+func (s *State) forget(revision int, before uint64) {
+	s.retired = slices.DeleteFunc(s.retired, func(r Retired) bool { return r.Revision == revision && r.At < before })
+}
+
+// Merged gives what merges have done.
+func (s *State) Merged() MergeCounts { return s.merged }
+
+// NamesFlush says whether an entry that counts named a flush's items. Those of
+// any other flush of an earlier epoch are orphans.
+func (s *State) NamesFlush(f store.FlushID) bool {
+	_, ok := s.flushes[f]
+	return ok
+}
 
 // Cut is the position after the last entry: what a reader takes now.
 func (s *State) Cut() uint64 { return s.next }

@@ -19,30 +19,7 @@ type WeekRecord struct {
 	Partitions int `json:"partitions"`
 }
 
-// VolumeRecord is a volume's name and state. It is turned by conditional puts.
-type VolumeRecord struct {
-	Week     sample.Week `json:"-"`
-	Revision int         `json:"-"`
-	Table    string      `json:"table"`
-	State    string      `json:"state"` // VolumeOpen
-}
-
-// VolumeOpen is the state of a volume that takes items.
-const VolumeOpen = "open"
-
 func weekKey(w sample.Week) string { return "weeks/" + strings.ToLower(w.String()) }
-
-func volumeKey(w sample.Week, revision int) string {
-	return fmt.Sprintf("volumes/%s/%04d", strings.ToLower(w.String()), revision)
-}
-
-func tableName(w sample.Week, revision int) string {
-	name := "samples_" + strings.ToLower(strings.ReplaceAll(w.String(), "-", "_"))
-	if revision > 0 {
-		name += fmt.Sprintf("_r%d", revision)
-	}
-	return name
-}
 
 // Week gives a week's record; ok is false for a week that was never made.
 func (b *Book) Week(ctx context.Context, w sample.Week) (WeekRecord, bool, error) {
@@ -76,14 +53,10 @@ func (b *Book) EnsureWeek(ctx context.Context, w sample.Week) (WeekRecord, error
 	if week, ok, err := b.Week(ctx, w); ok || err != nil {
 		return week, err
 	}
-	table := tableName(w, 0)
-	if err := b.store.Ensure(ctx, table); err != nil {
-		return WeekRecord{}, fmt.Errorf("week %s: %w", w, err)
+	if _, err := b.EnsureVolume(ctx, w, 0); err != nil {
+		return WeekRecord{}, err
 	}
-	if err := b.putNew(ctx, volumeKey(w, 0), VolumeRecord{Table: table, State: VolumeOpen}); err != nil {
-		return WeekRecord{}, fmt.Errorf("week %s: %w", w, err)
-	}
-	if err := b.putNew(ctx, weekKey(w), WeekRecord{Partitions: b.partitions}); err != nil {
+	if _, err := b.putNew(ctx, weekKey(w), WeekRecord{Partitions: b.partitions}); err != nil {
 		return WeekRecord{}, fmt.Errorf("week %s: %w", w, err)
 	}
 	week, ok, err := b.Week(ctx, w)
@@ -93,16 +66,16 @@ func (b *Book) EnsureWeek(ctx context.Context, w sample.Week) (WeekRecord, error
 	return week, err
 }
 
-// putNew puts a record unless one is there.
-func (b *Book) putNew(ctx context.Context, key string, value any) error {
+// putNew puts a record unless one is there, and says whether it did.
+func (b *Book) putNew(ctx context.Context, key string, value any) (bool, error) {
 	body, err := json.Marshal(value)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if _, err = b.store.Put(ctx, key, body, 0); errors.Is(err, store.ErrConflict) {
-		return nil
+		return false, nil
 	}
-	return err
+	return err == nil, err
 }
 
 // Weeks lists the weeks that are made, in order.
@@ -121,19 +94,6 @@ func (b *Book) Weeks(ctx context.Context) ([]sample.Week, error) {
 	}
 	slices.Sort(weeks)
 	return weeks, nil
-}
-
-// Volume gives the record of a week's volume of this revision.
-func (b *Book) Volume(ctx context.Context, w sample.Week, revision int) (VolumeRecord, error) {
-	r, err := b.store.Get(ctx, volumeKey(w, revision))
-	if err != nil {
-		return VolumeRecord{}, fmt.Errorf("volume %s, revision %d: %w", w, revision, err)
-	}
-	v := VolumeRecord{Week: w, Revision: revision}
-	if err := json.Unmarshal(r.Value, &v); err != nil {
-		return VolumeRecord{}, fmt.Errorf("%w: record %s: %w", ErrCorrupt, r.Key, err)
-	}
-	return v, nil
 }
 
 func sortedJournals(m map[store.JournalID]*Journal) []*Journal {

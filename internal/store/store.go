@@ -173,6 +173,13 @@ type Sizer interface {
 	Size(ctx context.Context, table string) (uint64, error)
 }
 
+// Lister is an optional ability of Tables: to list the keys of a table without
+// the items' bodies, those that nothing names included. keys are yielded in
+// their order until yield returns false. DynamoDB has no cheap way to do it.
+type Lister interface {
+	Keys(ctx context.Context, table string, yield func(ItemKey) bool) error
+}
+
 // MaxItem is the largest body of an item, in bytes: under DynamoDB's 400 KB
 // with room for the key.
 const MaxItem = 380 << 10

@@ -34,6 +34,7 @@ func (f *flusher) flush(ctx context.Context, h *head) error {
 	slices.SortFunc(left, func(a, b *entry) int { return compareMessages(&a.message, &b.message) })
 	for limit := f.messages; len(left) > 0; {
 		entries := left[:min(limit, len(left))]
+		revision := h.revision()
 		err := f.commit(ctx, h, entries)
 		switch {
 		case err == nil:
@@ -41,12 +42,20 @@ func (f *flusher) flush(ctx context.Context, h *head) error {
 		case errors.Is(err, store.ErrTooLarge) && len(entries) > 1:
 			limit = len(entries) / 2 // a flush covers whole messages: cover fewer
 			continue
+		case superseded(h, revision, err):
+			continue // anew, in the next revision's table
 		default:
 			return err
 		}
 		f.ack(ctx, h.removeNamed())
 	}
 	return nil
+}
+
+// superseded says whether a flush failed because its revision ended meanwhile: a
+// seal came ahead of its commit, or with the seal its table went.
+func superseded(h *head, revision int, err error) bool {
+	return errors.Is(err, journal.ErrSealed) || errors.Is(err, store.ErrNoTable) && h.revision() > revision
 }
 
 // ack settles what is named. A lost ack brings the message again, and then it
@@ -63,10 +72,11 @@ func (f *flusher) ack(ctx context.Context, entries []*entry) {
 func (f *flusher) commit(ctx context.Context, h *head, entries []*entry) error {
 	var before message.Stamp
 	var s *ordinals
-	h.writer.Journal().View(func(state *journal.State) {
-		before, s = state.Horizon(), newOrdinals(state)
-	})
 	c := &journal.Commit{Flush: h.writer.NewFlush()}
+	h.writer.Journal().View(func(state *journal.State) {
+		before, s = state.Horizon(c.Class), newOrdinals(state)
+		c.Revision = state.Revision()
+	})
 	g := gather(entries, s, before)
 	c.Horizon = g.horizon
 	items, err := buildItems(h.id.Week, g, c)
@@ -78,13 +88,17 @@ func (f *flusher) commit(ctx context.Context, h *head, entries []*entry) error {
 	if err != nil {
 		return err
 	}
-	if err := f.write(ctx, h.id.Week, items, refused); err != nil {
+	if err := f.write(ctx, h.id.Week, c.Revision, items, refused); err != nil {
+		if errors.Is(err, store.ErrNoTable) {
+			// A table that is gone was sealed before: read on to see that.
+			err = errors.Join(err, h.writer.Confirm(ctx))
+		}
 		return err
 	}
 	return h.writer.Commit(ctx, c)
 }
 
-func (f *flusher) write(ctx context.Context, week sample.Week, items, refused []store.Item) error {
+func (f *flusher) write(ctx context.Context, week sample.Week, revision int, items, refused []store.Item) error {
 	if len(refused) > 0 {
 		if err := f.tables.Ensure(ctx, journal.QuarantineTable); err != nil {
 			return err
@@ -99,7 +113,7 @@ func (f *flusher) write(ctx context.Context, week sample.Week, items, refused []
 	if _, err := f.book.EnsureWeek(ctx, week); err != nil {
 		return err
 	}
-	volume, err := f.book.Volume(ctx, week, 0)
+	volume, err := f.book.EnsureVolume(ctx, week, revision)
 	if err != nil {
 		return err
 	}

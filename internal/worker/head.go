@@ -115,6 +115,12 @@ func (h *head) removeNamed() []*entry {
 	return named
 }
 
+// revision gives the one that is open, as far as this process has read.
+func (h *head) revision() (open int) {
+	h.writer.Journal().View(func(s *journal.State) { open = s.Revision() })
+	return open
+}
+
 func (h *head) size() (entries, samples int, oldest time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -129,7 +135,7 @@ func (h *head) snapshot() journal.Snapshot {
 	var out journal.Snapshot
 	h.mu.Lock()
 	h.writer.Journal().View(func(s *journal.State) {
-		out.Commits, out.Horizon = s.Commits(), s.Horizon()
+		out = s.Snapshot()
 		for _, e := range h.entries {
 			if !s.Named(e.message.ID()) {
 				out.Pending = append(out.Pending, e.pending())

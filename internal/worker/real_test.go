@@ -62,7 +62,7 @@ func (d drivers) worker(name string, leases buffer.Leases, set func(*Config)) *W
 	set(&config)
 	return New(Options{
 		Name: name, Config: config, Buffer: d.buffer, Dead: d.buffer, Leases: leases, Tables: d.store,
-		Book: journal.NewBook(d.store, 1, nil), Kinds: func(string) sample.Kind { return 0 },
+		Book: journal.NewBook(d.store, 1, rand.Uint64, nil), Kinds: func(string) sample.Kind { return 0 },
 		Now: time.Now, Random: rand.Uint64,
 	})
 }

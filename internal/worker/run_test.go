@@ -436,7 +436,7 @@ func TestReadersSeeTheHead(t *testing.T) {
 		second := s.send(0)
 		s.seen(w, second)
 		got, _ = w.Snapshot(journal)
-		if len(got.Pending) != 1 || got.Pending[0].Message.ID() != second || len(got.Commits) != 1 || got.Horizon != s.world.truths[first].message.Stamp {
+		if len(got.Pending) != 1 || got.Pending[0].Message.ID() != second || len(got.Commits) != 1 || got.Horizons.Latest() != s.world.truths[first].message.Stamp {
 			s.Errorf("behind the flush: %+v", got)
 		}
 		stop()

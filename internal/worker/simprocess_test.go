@@ -73,13 +73,13 @@ func freeProcess(t *testing.T, w *world) *process {
 
 // book makes a book that knows nothing yet, over the process' store.
 func (p *process) book(partitions int) *journal.Book {
-	return journal.NewBook(simStore{p}, partitions, nil)
+	return journal.NewBook(simStore{p}, partitions, p.world.rng.Uint64, nil)
 }
 
 // worker makes the worker of this process, whose memory is its own.
 func (p *process) worker(name string) *Worker {
 	series := catalog.New()
-	book := journal.NewBook(simStore{p}, 1, func(id store.JournalID, news []journal.Registered) {
+	book := journal.NewBook(simStore{p}, 1, p.world.rng.Uint64, func(id store.JournalID, news []journal.Registered) {
 		for _, r := range news {
 			_ = series.Register(r.Key, catalog.InWeek{Week: id.Week, Handle: r.Handle, Kind: r.Kind})
 		}

@@ -7,7 +7,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"weir/internal/journal"
 	"weir/internal/message"
 	"weir/internal/sample"
 )
@@ -148,24 +147,5 @@ func TestReadingAgreesWithANaiveModel(t *testing.T) {
 		if d := cmp.Diff(want, got); err != nil || d != "" {
 			t.Fatalf("from %d to %d: %v %s", start, end, err, d)
 		}
-	}
-}
-
-func TestWhatACommitOverlaps(t *testing.T) {
-	const last = 1<<63 - 1
-	hours := []journal.Hour{{Start: 0, Samples: 1}, {Start: 5 * unitHour, Samples: 1}, {Start: last - 10, Samples: 1}}
-	for _, c := range []struct {
-		start, end int64
-		want       bool
-	}{
-		{-5, 0, false}, {-5, 1, true}, {unitHour - 1, unitHour, true}, {unitHour, 5 * unitHour, false}, {unitHour, 5*unitHour + 1, true},
-		{6 * unitHour, 7 * unitHour, false}, {6 * unitHour, last, true}, {last - 11, last - 10, false}, {last - 3, last, true},
-	} {
-		if overlaps(hours, c.start, c.end) != c.want {
-			t.Errorf("from %d to %d: %v", c.start, c.end, !c.want)
-		}
-	}
-	if overlaps(nil, 0, last) {
-		t.Error("no hours overlap all")
 	}
 }

@@ -81,13 +81,13 @@ func (r *reading) readJournal(ctx context.Context, id store.JournalID, w *wanted
 	if err != nil {
 		return err
 	}
-	if err := r.readItems(ctx, id.Week, snapshot.Commits, w); err != nil {
+	if err := r.readItems(ctx, id.Week, snapshot.Items, w); err != nil {
 		return err
 	}
 	for i := range snapshot.Pending {
 		p := &snapshot.Pending[i]
 		// What is not committed yet will stand behind all that is.
-		version := journal.Version(p.Message.Stamp, snapshot.Horizon, math.MaxUint64)
+		version := journal.Version(p.Message.Stamp, snapshot.Horizons[p.Class], math.MaxUint64)
 		for run, handle := range p.Batch.Handles {
 			if place, ok := w.place[handle]; ok {
 				if err := r.take(place, p.Batch, run, order{version, math.MaxUint64}); err != nil {
@@ -99,44 +99,60 @@ func (r *reading) readJournal(ctx context.Context, id store.JournalID, w *wanted
 	return nil
 }
 
-// readItems reads the items that the commits name and that may hold samples
-// of the wanted series in range.
-func (r *reading) readItems(ctx context.Context, week sample.Week, commits []journal.Placed, w *wanted) error {
-	items := map[store.ItemKey]uint64{} // with the commit's position
-	buckets := map[sample.Shard][2]int64{}
-	for _, c := range commits {
-		if !overlaps(c.Hours, r.start, r.end) {
+// readItems reads the items that count and may hold samples of the wanted
+// series in range, each revision's from the table that its record names.
+func (r *reading) readItems(ctx context.Context, week sample.Week, current journal.Items, w *wanted) error {
+	revisions := map[int]*listing{}
+	for n := range current.Overlapping(r.start, r.end) {
+		if first, end := n.Shards(); !w.any(first, end) {
 			continue
 		}
-		of := bucketsOf(w.handles, c.Buckets)
-		for _, i := range c.Items {
-			if _, ok := of[i.Bucket]; !ok || i.Span >= r.end || spanEnd(i.Span, c.Span) <= r.start {
-				continue
-			}
-			items[c.Key(i)] = c.Position
-			spans, ok := buckets[i.Bucket]
-			if !ok {
-				spans = [2]int64{i.Span, i.Span}
-			}
-			buckets[i.Bucket] = [2]int64{min(spans[0], i.Span), max(spans[1], i.Span)}
+		l := revisions[n.Revision]
+		if l == nil {
+			l = &listing{items: map[store.ItemKey]uint64{}, buckets: map[sample.Shard][2]int64{}}
+			revisions[n.Revision] = l
 		}
+		l.add(n)
 	}
-	if len(items) == 0 {
-		return nil
-	}
-	volume, err := r.book.Volume(ctx, week, 0)
-	if err != nil {
-		return err
-	}
-	for bucket, spans := range buckets {
-		if err := r.queryBucket(ctx, volume.Table, bucket, spans, items, w); err != nil {
+	for revision, l := range revisions {
+		volume, err := r.book.Volume(ctx, week, revision)
+		if err != nil {
 			return err
 		}
-	}
-	for key := range items {
-		return fmt.Errorf("%w: table %s has no item %v, which its journal names (and %d more)", store.ErrCorrupt, volume.Table, key, len(items)-1)
+		if volume.State == journal.VolumeDropped {
+			continue
+		}
+		for bucket, spans := range l.buckets {
+			if err := r.queryBucket(ctx, volume.Table, bucket, spans, l.items, w); err != nil {
+				return err
+			}
+		}
+		for key := range l.items {
+			return fmt.Errorf("%w: table %s has no item %v, which its journal names (and %d more)", store.ErrCorrupt, volume.Table, key, len(l.items)-1)
+		}
 	}
 	return nil
+}
+
+// listing is the items of one table that are to be read.
+type listing struct {
+	items   map[store.ItemKey]uint64 // with the position of what names them
+	buckets map[sample.Shard][2]int64
+}
+
+func (l *listing) add(n *journal.Named) {
+	l.items[n.Key] = n.Position
+	spans, ok := l.buckets[n.Key.Bucket]
+	if !ok {
+		spans = [2]int64{n.Key.Span, n.Key.Span}
+	}
+	l.buckets[n.Key.Bucket] = [2]int64{min(spans[0], n.Key.Span), max(spans[1], n.Key.Span)}
+}
+
+// any says whether a wanted series is of shards [first, end).
+func (w *wanted) any(first, end sample.Shard) bool {
+	i, _ := slices.BinarySearch(w.handles, sample.NewHandle(first, 0))
+	return i < len(w.handles) && w.handles[i].Shard() < end
 }
 
 // queryBucket reads the items of one bucket and strikes them off the list.
@@ -191,31 +207,4 @@ func (r *reading) take(place int, b *block.Batch, run int, o order) error {
 		return &query.LimitError{Limit: "max_samples", Max: r.limit, Hint: "read fewer series, or a shorter range"}
 	}
 	return nil
-}
-
-func overlaps(hours []journal.Hour, start, end int64) bool {
-	const hour = int64(3600 * 1e9)
-	i, _ := slices.BinarySearchFunc(hours, start, func(h journal.Hour, t int64) int {
-		if spanEnd(h.Start, hour) <= t {
-			return -1
-		}
-		return 1
-	})
-	return i < len(hours) && hours[i].Start < end
-}
-
-// spanEnd gives the end of a span, at the far end of int64 the last time.
-func spanEnd(start, length int64) int64 {
-	if start > math.MaxInt64-length {
-		return math.MaxInt64
-	}
-	return start + length
-}
-
-func bucketsOf(handles []sample.Handle, n int) map[sample.Shard]struct{} {
-	out := map[sample.Shard]struct{}{}
-	for _, h := range handles {
-		out[sample.FirstShard(h.Shard().Range(n), n)] = struct{}{}
-	}
-	return out
 }

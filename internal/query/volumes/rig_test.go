@@ -78,7 +78,7 @@ func unitNewRig(t *testing.T, partitions int) *unitRig {
 		heads:  &unitHeads{snapshots: map[store.JournalID]func() journal.Snapshot{}, asked: map[store.JournalID]int{}},
 		random: rand.New(rand.NewPCG(1, 2)).Uint64,
 	}
-	r.book = journal.NewBook(s, partitions, func(id store.JournalID, news []journal.Registered) {
+	r.book = journal.NewBook(s, partitions, rand.Uint64, func(id store.JournalID, news []journal.Registered) {
 		for _, n := range news {
 			if err := r.catalog.Register(n.Key, catalog.InWeek{Week: id.Week, Handle: n.Handle, Kind: n.Kind}); err != nil {
 				t.Error(err)
@@ -211,7 +211,7 @@ func (r *unitRig) pend(week sample.Week, series sample.Series, horizon, stamp me
 		if before != nil {
 			s = before()
 		}
-		s.Horizon = horizon
+		s.Horizons[journal.Steady] = horizon
 		s.Pending = append(s.Pending, journal.Pending{Message: message.Message{Stamp: stamp}, Batch: b})
 		return s
 	}

@@ -139,6 +139,24 @@ func (s *Store) Query(ctx context.Context, table string, bucket sample.Shard, fr
 	})
 }
 
+// Keys lists the keys of a table.
+func (s *Store) Keys(ctx context.Context, table string, yield func(store.ItemKey) bool) error {
+	return s.callTable(ctx, "list keys", table, func(i *instance) error {
+		it, err := i.db.NewIterWithContext(ctx, nil)
+		if err != nil {
+			return err
+		}
+		for ok := it.First(); ok && err == nil; ok = it.Next() {
+			var key store.ItemKey
+			if key, err = store.ParseItemKey(it.Key()); err == nil && !yield(key) {
+				break
+			}
+			err = errors.Join(err, ctx.Err())
+		}
+		return errors.Join(err, it.Error(), it.Close())
+	})
+}
+
 func scanItems(ctx context.Context, it *engine.Iterator, yield func(store.Item) bool) error {
 	for ok := it.First(); ok; ok = it.Next() {
 		if err := ctx.Err(); err != nil {

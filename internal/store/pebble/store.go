@@ -13,8 +13,9 @@ import (
 )
 
 var (
-	_ store.Store = (*Store)(nil)
-	_ store.Sizer = (*Store)(nil)
+	_ store.Store  = (*Store)(nil)
+	_ store.Sizer  = (*Store)(nil)
+	_ store.Lister = (*Store)(nil)
 )
 
 // Store is the embedded store. Make one with Open; one process at a time has
