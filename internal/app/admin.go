@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"weir/internal/buffer"
+	"weir/internal/journal"
 	"weir/internal/ledger"
 	"weir/internal/message"
 	"weir/internal/problem"
@@ -20,6 +21,8 @@ import (
 func (a *App) registerAdmin(mux *http.ServeMux) {
 	for path, f := range map[string]func(http.ResponseWriter, *http.Request) error{
 		"GET /api/v1/weeks":                                     a.serveWeeks,
+		"POST /api/v1/weeks/{week}/seal":                        a.sealWeek,
+		"POST /api/v1/weeks/{week}/discard":                     a.discardWeek,
 		"GET /api/v1/ledger":                                    a.serveLedger,
 		"GET /api/v1/queues":                                    a.serveQueues,
 		"GET /api/v1/queues/{queue}/dead-letters":               a.serveLetters,
@@ -46,6 +49,8 @@ func (a *App) explain(w http.ResponseWriter, err error) {
 		problem.Write(w, http.StatusBadRequest, "Bad request", err.Error())
 	case errors.Is(err, buffer.ErrNotFound), errors.Is(err, store.ErrNotFound):
 		problem.Write(w, http.StatusNotFound, "Not found", err.Error())
+	case errors.Is(err, journal.ErrPinned):
+		problem.Write(w, http.StatusConflict, "In use", err.Error())
 	case errors.Is(err, buffer.ErrFull), errors.Is(err, buffer.ErrUnavailable), errors.Is(err, store.ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
 		w.Header().Set("Retry-After", "1")
 		problem.Write(w, http.StatusServiceUnavailable, "Unavailable", err.Error())

@@ -23,6 +23,7 @@ import (
 	"weir/internal/catalog"
 	"weir/internal/gateway"
 	"weir/internal/journal"
+	"weir/internal/merge"
 	"weir/internal/message"
 	"weir/internal/query"
 	"weir/internal/query/volumes"
@@ -55,6 +56,7 @@ type App struct {
 	life    message.Life
 	gateway *gateway.Gateway
 	worker  *worker.Worker
+	merger  *merge.Merger
 	source  *volumes.Source
 	queries *query.Handler
 
@@ -106,6 +108,9 @@ func (a *App) open(ctx context.Context) (err error) {
 	a.worker = worker.New(worker.Options{
 		Name: "worker-" + a.life.String(), Config: a.config.Worker, Buffer: a.queues, Dead: a.queues, Leases: a.queues,
 		Tables: a.store, Book: a.book, Kinds: a.kind, Now: time.Now, Random: randomNumber, Logger: a.logger.With("role", "worker"),
+	})
+	a.merger = merge.New(merge.Options{
+		Config: a.config.Merge, Tables: a.store, Book: a.book, Now: time.Now, Logger: a.logger.With("role", "merge"),
 	})
 	a.source = volumes.New(volumes.Options{
 		Tables: a.store, Book: a.book, Catalog: a.catalog,

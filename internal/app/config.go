@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"weir/internal/gateway"
+	"weir/internal/merge"
 	"weir/internal/query"
 	"weir/internal/sample"
 	"weir/internal/worker"
@@ -21,6 +22,7 @@ type Config struct {
 	Store      StoreConfig    `yaml:"store"`
 	Gateway    gateway.Config `yaml:"gateway"`
 	Worker     worker.Config  `yaml:"worker"`
+	Merge      merge.Config   `yaml:"merge"`
 	Query      QueryConfig    `yaml:"query"`
 	Log        LogConfig      `yaml:"log"`
 }
@@ -65,6 +67,7 @@ func Default() Config {
 		Store:      StoreConfig{CacheBytes: 32 << 20, OpenTables: 8},
 		Gateway:    gateway.Default(),
 		Worker:     worker.Default(),
+		Merge:      merge.Default(),
 		Query:      QueryConfig{Limits: query.DefaultLimits(), Timeout: time.Minute},
 		Log:        LogConfig{Level: "info"},
 	}
@@ -95,7 +98,7 @@ func (c Config) Validate() error {
 	if _, err := logLevel(c.Log.Level); err != nil {
 		return err
 	}
-	for _, part := range []interface{ Validate() error }{c.Gateway, c.Worker} {
+	for _, part := range []interface{ Validate() error }{c.Gateway, c.Worker, c.Merge} {
 		if err := part.Validate(); err != nil {
 			return err
 		}

@@ -39,6 +39,16 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	counter("weir_gateway_bytes_total", "Unpacked bytes of intake requests.", float64(g.Bytes))
 	counter("weir_gateway_message_bytes_total", "Bytes of messages that the buffer has.", float64(g.Sent))
 	gauge("weir_catalog_series", "Series that are registered.", float64(c.catalog.Len()))
+	m := c.merger.Counts()
+	counter("weir_merge_merges_total", "Merges of items that count.", float64(m.Merges))
+	counter("weir_merge_void_total", "Merges that came too late to count.", float64(m.Void))
+	counter("weir_merge_items_total", "Items that merges replaced.", float64(m.Items))
+	counter("weir_merge_samples_total", "Samples that merges rewrote.", float64(m.Samples))
+	counter("weir_merge_read_bytes_total", "Bytes of items that merges read.", float64(m.ReadBytes))
+	counter("weir_merge_written_bytes_total", "Bytes of items that merges wrote.", float64(m.Written))
+	counter("weir_merge_swept_items_total", "Replaced items that were removed.", float64(m.Swept))
+	counter("weir_merge_orphans_total", "Items of crashed flushes and merges that were removed.", float64(m.Orphans))
+	counter("weir_merge_unreadable_items_total", "Items that could not be read, and were left as they are.", float64(m.Unreadable))
 	ready := 0.0
 	if c.ready.Load() {
 		ready = 1

@@ -90,6 +90,11 @@ func (a *App) startRoles() *roles {
 	})
 	r.others.Go(func() { a.becomeReady(workerContext, opened) })
 	r.others.Go(func() { a.makeWeeks(workerContext) })
+	r.others.Go(func() {
+		if err := a.merger.Run(workerContext); err != nil {
+			a.logger.Error("merging ended", "error", err)
+		}
+	})
 	return r
 }
 

@@ -54,6 +54,7 @@ func homes() map[string]home {
 		"internal/catalog":  {layer: core, may: []string{journal, store, sample}},
 		"internal/gateway":  {layer: service},
 		"internal/worker":   {layer: service},
+		"internal/merge":    {layer: service},
 		"internal/query":    {layer: service},
 		"internal/ledger":   {layer: service},
 		"internal/simulate": {layer: service},

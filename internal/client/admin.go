@@ -51,6 +51,18 @@ func (c *Client) Weeks(ctx context.Context) ([]Week, error) {
 	return read[[]Week](ctx, c, request{method: http.MethodGet, path: "/api/v1/weeks"})
 }
 
+// Seal ends the open revision of a week, and gives the week's volumes.
+func (c *Client) Seal(ctx context.Context, week string) ([]Week, error) {
+	return read[[]Week](ctx, c, request{method: http.MethodPost, path: "/api/v1/weeks/" + url.PathEscape(week) + "/seal"})
+}
+
+// Discard drops the sealed volumes of a week for good, and gives what is left.
+func (c *Client) Discard(ctx context.Context, week string) ([]Week, error) {
+	return read[[]Week](ctx, c, request{
+		method: http.MethodPost, path: "/api/v1/weeks/" + url.PathEscape(week) + "/discard", query: url.Values{"confirm": {week}},
+	})
+}
+
 // Balance is what became of accepted samples.
 type Balance struct {
 	Accepted     int64 `json:"accepted"`
