@@ -1,0 +1,52 @@
+package block
+
+import "testing"
+
+func BenchmarkResidues(b *testing.B) {
+	for _, s := range nab(b)[:9] {
+		var k residueCoder
+		d, _ := chooseDecimals(s.bits)
+		body := k.appendResidues(nil, s.bits, d)
+		benchmarkRun(b, s, body, func() {
+			d, _ := chooseDecimals(s.bits)
+			body = k.appendResidues(body[:0], s.bits, d)
+		}, k.readResidues)
+	}
+}
+
+func BenchmarkDictionary(b *testing.B) {
+	for _, s := range ett(b) {
+		var k dictionaryCoder
+		body, ok := k.appendDictionary(nil, s.bits)
+		if !ok {
+			b.Fatal("no dictionary")
+		}
+		benchmarkRun(b, s, body, func() { body, _ = k.appendDictionary(body[:0], s.bits) }, k.readDictionary)
+	}
+}
+
+// benchmarkRun measures one form of one run.
+func benchmarkRun(b *testing.B, s column, body []byte, write func(), read func(*cursor, []uint64)) {
+	report := func(b *testing.B) {
+		b.ReportMetric(float64(len(body))/float64(len(s.bits)), "B/value")
+		b.ReportMetric(float64(b.N)*float64(len(s.bits))/b.Elapsed().Seconds()/1e6, "Mvalues/s")
+	}
+	b.Run("encode/"+s.name, func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			write()
+		}
+		report(b)
+	})
+	out := make([]uint64, len(s.bits))
+	b.Run("decode/"+s.name, func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			c := &cursor{data: body}
+			if read(c, out); !c.done() {
+				b.Fatal("does not read back")
+			}
+		}
+		report(b)
+	})
+}
