@@ -291,20 +291,20 @@ func (k *numberCoder) readHuffman(packed, codes []byte) bool {
 // readDifferences reads the raw bits and puts each difference together.
 func readDifferences(from *cursor, codes []byte, out []uint64) {
 	raw, at := from.data[from.at:], uint(0) // at counts bits
+	var widest byte
 	for i, c := range codes {
 		u := uint64(c)
 		if c >= ownCodes {
+			// The masks change nothing of a code that there is; without them
+			// each shift would be tested.
 			width := uint(c-ownCodes)/2 + 6
-			u = (2|u&1)<<width | rawBits(raw, at)&(1<<width-1)
+			u = (2|u&1)<<(width&63) | rawBits(raw, at)&(1<<(width&63)-1)
 			at += width
-			if c > lastCode {
-				from.fail()
-				return
-			}
+			widest = max(widest, c)
 		}
 		out[i] = uint64(unzigzag(u))
 	}
-	if tail := at % 8; tail != 0 && at/8 < uint(len(raw)) && raw[at/8]>>tail != 0 {
+	if tail := at % 8; widest > lastCode || tail != 0 && at/8 < uint(len(raw)) && raw[at/8]>>tail != 0 {
 		from.fail()
 	}
 	from.take(uint64(at+7) / 8)
@@ -313,10 +313,10 @@ func readDifferences(from *cursor, codes []byte, out []uint64) {
 // rawBits gives the 64 bits that begin at bit at; past the end are zeros.
 func rawBits(raw []byte, at uint) uint64 {
 	start, shift := at/8, at%8
-	if start+9 > uint(len(raw)) {
+	if start+8 >= uint(len(raw)) {
 		var tail [9]byte
 		copy(tail[:], raw[min(start, uint(len(raw))):])
 		raw, start = tail[:], 0
 	}
-	return binary.LittleEndian.Uint64(raw[start:])>>shift | uint64(raw[start+8])<<(64-shift)
+	return binary.LittleEndian.Uint64(raw[start:])>>shift | uint64(raw[start+8])<<1<<(63-shift)
 }
