@@ -14,13 +14,16 @@ import (
 // the small differences that the readings had. The sorted values are a run
 // with residues themselves (residue.go); there are few of them.
 
+// How often each distinct value must occur, on average: at the fast effort,
+// where that settles it, and at the higher one, which compares sizes.
 const (
-	// dictionaryShare is how often each distinct value must occur, on average.
-	dictionaryShare = 3
-	// dictionaryProbes bounds the search for a value, so that values chosen
-	// to collide cost a sender bytes and nobody time.
-	dictionaryProbes = 32
+	repeatsFast  = 8
+	repeatsSmall = 3
 )
+
+// dictionaryProbes bounds the search for a value, so that values chosen to
+// collide cost a sender bytes and nobody time.
+const dictionaryProbes = 32
 
 // dictionaryCoder is the memory that runs with a dictionary need.
 type dictionaryCoder struct {
@@ -33,9 +36,10 @@ type dictionaryCoder struct {
 }
 
 // appendDictionary appends a run's floats as ranks among their distinct
-// values. It says false, and dst is as it was, if there are too many.
-func (k *dictionaryCoder) appendDictionary(dst []byte, values []uint64) (out []byte, ok bool) {
-	if !k.collect(values) {
+// values. It says false, and dst is as it was, unless they occur so many
+// times each, on average.
+func (k *dictionaryCoder) appendDictionary(dst []byte, values []uint64, repeats int) (out []byte, ok bool) {
+	if !k.collect(values, len(values)/repeats) {
 		return dst, false
 	}
 	k.sorted = append(k.sorted[:0], k.distinct...)
@@ -53,15 +57,14 @@ func (k *dictionaryCoder) appendDictionary(dst []byte, values []uint64) (out []b
 		k.sorted[i] = unorderKey(key)
 	}
 	dst = binary.AppendUvarint(dst, uint64(len(k.sorted)))
-	d, _ := chooseDecimals(k.sorted)
+	d, _ := chooseDecimals(k.sorted, study)
 	dst = k.appendResidues(dst, k.sorted, d)
 	return k.appendNumbers(dst, ranks), true
 }
 
-// collect fills distinct and places, unless there are too many to be worth it.
-func (k *dictionaryCoder) collect(values []uint64) bool {
+// collect fills distinct and places, unless there are more than most.
+func (k *dictionaryCoder) collect(values []uint64, most int) bool {
 	const odd = 0x9E3779B97F4A7C15 // 2^64 over the golden ratio
-	most := len(values) / dictionaryShare
 	width := bits.Len(uint(4 * most))
 	k.table = resize(k.table, 1<<width)
 	clear(k.table)

@@ -73,10 +73,17 @@ func (d decimals) cost(values []uint64) (numbers, patches int) {
 	return numbers, patches
 }
 
+// How long the stretches are that decimals are chosen by: at the fast effort
+// and at the higher one.
+const (
+	glance = 4
+	study  = 16
+)
+
 // chooseDecimals gives the decimals in which a run's floats need the fewest
-// bits, and how many that is for each value, about.
-func chooseDecimals(values []uint64) (best decimals, each int) {
-	const length = 8 // of the stretches it is judged by
+// bits, and how many that is for each value, about, judged by stretches of
+// some length.
+func chooseDecimals(values []uint64, length int) (best decimals, each int) {
 	judged := 0
 	for part := range stretches(values, length) {
 		judged += len(part)

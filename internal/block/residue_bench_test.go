@@ -5,10 +5,10 @@ import "testing"
 func BenchmarkResidues(b *testing.B) {
 	for _, s := range nab(b)[:9] {
 		var k residueCoder
-		d, _ := chooseDecimals(s.bits)
+		d, _ := chooseDecimals(s.bits, study)
 		body := k.appendResidues(nil, s.bits, d)
 		benchmarkRun(b, s, body, func() {
-			d, _ := chooseDecimals(s.bits)
+			d, _ := chooseDecimals(s.bits, study)
 			body = k.appendResidues(body[:0], s.bits, d)
 		}, k.readResidues)
 	}
@@ -17,11 +17,11 @@ func BenchmarkResidues(b *testing.B) {
 func BenchmarkDictionary(b *testing.B) {
 	for _, s := range ett(b) {
 		var k dictionaryCoder
-		body, ok := k.appendDictionary(nil, s.bits)
+		body, ok := k.appendDictionary(nil, s.bits, repeatsSmall)
 		if !ok {
 			b.Fatal("no dictionary")
 		}
-		benchmarkRun(b, s, body, func() { body, _ = k.appendDictionary(body[:0], s.bits) }, k.readDictionary)
+		benchmarkRun(b, s, body, func() { body, _ = k.appendDictionary(body[:0], s.bits, repeatsSmall) }, k.readDictionary)
 	}
 }
 

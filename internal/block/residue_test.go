@@ -79,13 +79,13 @@ func TestFloatFormsKeepEveryBit(t *testing.T) {
 		n := rapid.OneOf(rapid.IntRange(0, 40), rapid.IntRange(0, 3000)).Draw(t, "length")
 		seed := rapid.Uint64().Draw(t, "seed")
 		values := floats(nature, n, rand.New(rand.NewPCG(seed, 1)))
-		d, _ := chooseDecimals(values)
+		d, _ := chooseDecimals(values, study)
 		forced := decimals{rapid.IntRange(0, maxScale).Draw(t, "scale"), rapid.Bool().Draw(t, "narrow")}
 		for _, d := range []decimals{d, forced} {
 			body := k.appendResidues([]byte("before"), values, d)
 			readBack(t, fmt.Sprint("residues ", d), body[len("before"):], values, k.readResidues)
 		}
-		body, ok := k.appendDictionary([]byte("before"), values)
+		body, ok := k.appendDictionary([]byte("before"), values, repeatsSmall)
 		if ok {
 			readBack(t, "dictionary", body[len("before"):], values, k.readDictionary)
 		} else if string(body) != "before" {
@@ -202,7 +202,7 @@ func TestResiduesAreSmallWhereReadersRoundTwice(t *testing.T) {
 		n += r.Int64N(1<<20) - 1<<19
 		values[i] = twice(n, 2, 6)
 	}
-	d, _ := chooseDecimals(values)
+	d, _ := chooseDecimals(values, study)
 	if want := (decimals{scale: 8}); d != want {
 		t.Fatalf("chose %v, not %v", d, want)
 	}
@@ -223,12 +223,12 @@ func TestChosenDecimals(t *testing.T) {
 		for i := range values {
 			values[i] = want.join(uint64(r.Int64N(1000000)))
 		}
-		if d, each := chooseDecimals(values); d != want || each > 30 {
+		if d, each := chooseDecimals(values, study); d != want || each > 30 {
 			t.Errorf("chose %v at %d bits, not %v", d, each, want)
 		}
 	}
 	values := floats("any bits", 500, r)
-	if _, each := chooseDecimals(values); each < 60 {
+	if _, each := chooseDecimals(values, study); each < 60 {
 		t.Errorf("any bits cost %d bits, it says", each)
 	}
 }
@@ -240,10 +240,10 @@ func TestDamagedFloatForms(t *testing.T) {
 	for _, nature := range natures() {
 		values := floats(nature, 700, r)
 		out := make([]uint64, len(values))
-		d, _ := chooseDecimals(values)
+		d, _ := chooseDecimals(values, study)
 		for what, body := range map[string][]byte{
 			"residues":   k.appendResidues(nil, values, d),
-			"dictionary": first(k.appendDictionary(nil, values)),
+			"dictionary": first(k.appendDictionary(nil, values, repeatsSmall)),
 		} {
 			read := k.readResidues
 			if what == "dictionary" {
@@ -306,12 +306,12 @@ func TestForgedFloatForms(t *testing.T) {
 
 func TestDictionaryWantsRepeats(t *testing.T) {
 	var k dictionaryCoder
-	for repeats, want := range map[int]bool{dictionaryShare - 1: false, dictionaryShare: true, 2 * dictionaryShare: true} {
+	for repeats, want := range map[int]bool{repeatsSmall - 1: false, repeatsSmall: true, 2 * repeatsSmall: true} {
 		values := make([]uint64, 0, 1000*repeats)
 		for i := range cap(values) {
 			values = append(values, math.Float64bits(math.Sqrt(float64(i%1000))))
 		}
-		if _, ok := k.appendDictionary(nil, values); ok != want {
+		if _, ok := k.appendDictionary(nil, values, repeatsSmall); ok != want {
 			t.Errorf("values that occur %d times: dictionary %v", repeats, ok)
 		}
 	}
@@ -323,9 +323,9 @@ func FuzzFloatForms(f *testing.F) {
 	var k dictionaryCoder
 	for i, nature := range natures() {
 		values := floats(nature, 100, rand.New(rand.NewPCG(uint64(i), 8)))
-		d, _ := chooseDecimals(values)
+		d, _ := chooseDecimals(values, study)
 		f.Add(k.appendResidues(nil, values, d), uint16(100))
-		if body, ok := k.appendDictionary(nil, values); ok {
+		if body, ok := k.appendDictionary(nil, values, repeatsSmall); ok {
 			f.Add(body, uint16(100))
 		}
 	}
@@ -335,9 +335,9 @@ func FuzzFloatForms(f *testing.F) {
 		for _, read := range []func(*cursor, []uint64){k.readNumbers, k.readResidues, k.readDictionary} {
 			read(&cursor{data: body}, values)
 			// Whatever came of it is a run like any other.
-			d, _ := chooseDecimals(values)
+			d, _ := chooseDecimals(values, study)
 			readBack(t, "residues", k.appendResidues(nil, values, d), values, k.readResidues)
-			if body, ok := k.appendDictionary(nil, values); ok {
+			if body, ok := k.appendDictionary(nil, values, repeatsSmall); ok {
 				readBack(t, "dictionary", body, values, k.readDictionary)
 			}
 		}
