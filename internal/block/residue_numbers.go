@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"encoding/binary"
 	"errors"
-	"math"
 	"math/bits"
 	"slices"
 
@@ -55,6 +54,7 @@ type numberCoder struct {
 	raw     []byte
 	frame   []byte
 	sample  []uint64
+	counts  [maxOrder + 1][256]int
 }
 
 // appendNumbers appends numbers, which are signed and wrap around.
@@ -87,12 +87,10 @@ func (k *numberCoder) appendNumbers(dst []byte, numbers []uint64) []byte {
 		}
 		last = n
 		u := zigzag(int64(difference))
-		if u < ownCodes {
-			k.codes[i] = byte(u)
+		var width uint
+		if k.codes[i], width = codeOf(u); width == 0 {
 			continue
 		}
-		width := uint(bits.Len64(u)) - 2
-		k.codes[i] = byte(ownCodes + 2*(width-6) + uint(u>>width&1))
 		u &= 1<<width - 1
 		held |= u << filled
 		if filled += width; filled >= 64 {
@@ -109,6 +107,15 @@ func (k *numberCoder) appendNumbers(dst []byte, numbers []uint64) []byte {
 		dst = k.appendCodes(dst, chunk)
 	}
 	return append(dst, k.raw...)
+}
+
+// codeOf gives a zigzagged number's code and how many raw bits follow.
+func codeOf(u uint64) (code byte, width uint) {
+	if u < ownCodes {
+		return byte(u), 0
+	}
+	width = uint(bits.Len64(u)) - 2
+	return byte(ownCodes + 2*(width-6) + uint(u>>width&1)), width
 }
 
 // appendCodes appends one chunk of codes.
@@ -147,19 +154,21 @@ func (k *numberCoder) predict(numbers []uint64) (order int, center uint64) {
 	}
 	slices.SortFunc(k.sample, func(a, b uint64) int { return cmp.Compare(int64(a), int64(b)) })
 	center = k.sample[len(k.sample)/2]
-	var lengths [maxOrder + 1][65]int
+	k.counts = [maxOrder + 1][256]int{}
+	var costs [maxOrder + 1]int
 	for part := range stretches(numbers, judgedLength) {
 		for i := maxOrder; i < len(part); i++ {
-			last, before := part[i-1], part[i-2]
-			lengths[0][bits.Len64(zigzag(int64(part[i]-center)))]++
-			lengths[1][bits.Len64(zigzag(int64(part[i]-last)))]++
-			lengths[2][bits.Len64(zigzag(int64(part[i]-2*last+before)))]++
+			n, last, before := part[i], part[i-1], part[i-2]
+			for order, difference := range [...]uint64{n - center, n - last, n - 2*last + before} {
+				code, width := codeOf(zigzag(int64(difference)))
+				k.counts[order][code]++
+				costs[order] += 256 * int(width)
+			}
 		}
 	}
-	least := math.MaxInt
-	for i := range lengths {
-		if cost := lengthsCost(&lengths[i]); cost < least {
-			order, least = i, cost
+	for i := range costs {
+		if costs[i] += entropy(&k.counts[i]); costs[i] < costs[order] {
+			order = i
 		}
 	}
 	if order > 0 {
@@ -168,15 +177,14 @@ func (k *numberCoder) predict(numbers []uint64) (order int, center uint64) {
 	return order, center
 }
 
-// lengthsCost gives what numbers of such lengths need, in 1/256 bits: what an
-// entropy coder makes of the lengths, and all bits below the highest.
-func lengthsCost(counts *[65]int) int {
-	total, cost := 0, 0
-	for length, n := range counts {
+// entropy gives what codes that occur so often need, in 1/256 bits.
+func entropy(counts *[256]int) int {
+	total, saved := 0, 0
+	for _, n := range counts {
 		total += n
-		cost += n * (256*max(length-1, 0) - logarithm(n))
+		saved += n * logarithm(n)
 	}
-	return cost + total*logarithm(total)
+	return total*logarithm(total) - saved
 }
 
 // logarithm gives 256 times the binary logarithm of n, about, and 0 of 0. It
