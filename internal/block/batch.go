@@ -41,6 +41,14 @@ type Batch struct {
 	Qualities []sample.Quality // one a sample, or nil: all Good
 	Versions  []uint64         // one a sample, or nil: not carried (messages)
 	Positions []uint64         // one a sample, or nil: the commit that names the item says it
+
+	spare spare
+}
+
+// spare keeps the memory of columns that a batch does not have at present.
+type spare struct {
+	qualities           []sample.Quality
+	versions, positions []uint64
 }
 
 // Runs gives the number of runs.
@@ -77,9 +85,18 @@ func (b *Batch) Value(kind sample.Kind, i int) sample.Value {
 func (b *Batch) Reset() {
 	clear(b.Keys)
 	clear(b.Texts)
+	if b.Qualities != nil {
+		b.spare.qualities = b.Qualities
+	}
+	if b.Versions != nil {
+		b.spare.versions = b.Versions
+	}
+	if b.Positions != nil {
+		b.spare.positions = b.Positions
+	}
 	*b = Batch{
 		Handles: b.Handles[:0], Keys: b.Keys[:0], Kinds: b.Kinds[:0], Ends: b.Ends[:0],
-		Times: b.Times[:0], Bits: b.Bits[:0], Texts: b.Texts[:0],
+		Times: b.Times[:0], Bits: b.Bits[:0], Texts: b.Texts[:0], spare: b.spare,
 	}
 }
 

@@ -143,7 +143,7 @@ var forgeries = map[string]func(l *layout){
 		l.put(sectionExtras, 255, 255, 255, 255, 16, 0, 2)
 	},
 	"versions past the end": func(l *layout) { l.flags = flagVersions; l.put(sectionExtras, 1, 0, 3) },
-	"packed rubbish":        func(l *layout) { l.parts[sectionDeltas].packed = true },
+	"packed rubbish":        func(l *layout) { l.parts[sectionDeltas].mode = packZstd },
 	"packed, too short":     func(l *layout) { l.pack(sectionDeltas, 100); l.parts[sectionDeltas].raw++ },
 	"packed, too long":      func(l *layout) { l.pack(sectionDeltas, 100); l.parts[sectionDeltas].raw-- },
 	"packed without bound":  func(l *layout) { l.pack(sectionDeltas, 100<<20); l.parts[sectionDeltas].raw = 1000 },
@@ -158,11 +158,7 @@ var forgeries = map[string]func(l *layout){
 
 // pack replaces a section by n zeros, packed.
 func (l *layout) pack(i, n int) {
-	stored, ok := pack(nil, make([]byte, n))
-	if !ok {
-		panic("zeros do not pack")
-	}
-	l.parts[i] = part{stored: stored, raw: n, packed: true}
+	l.parts[i] = part{stored: shared().fast.EncodeAll(make([]byte, n), nil), raw: n, mode: packZstd}
 }
 
 // forgeable makes the block that forgeries spoil.
@@ -223,10 +219,21 @@ func TestBitsLeftOverAreRefused(t *testing.T) {
 }
 
 func TestUnpackWantsTheVeryLength(t *testing.T) {
-	packed, _ := pack(nil, make([]byte, 100))
-	for n, ok := range map[int]bool{1: false, 99: false, 100: true, 101: false, 200: false} {
-		if err := unpack(make([]byte, n, 300), packed); (err == nil) != ok {
-			t.Errorf("100 bytes unpacked into %d: %v", n, err)
+	raw := make([]byte, 1000)
+	for i := range raw {
+		raw[i] = byte(i % 7 * (i % 3))
+	}
+	var p packer
+	huffed, mode := p.entropy(nil, raw)
+	if mode != packHuff {
+		t.Fatalf("it is packed as %d", mode)
+	}
+	var u unpacker
+	for n, ok := range map[int]bool{1: false, 999: false, 1000: true, 1001: false, 2000: false} {
+		for mode, packed := range map[int][]byte{packRaw: raw, packHuff: huffed, packZstd: shared().fast.EncodeAll(raw, nil)} {
+			if err := u.unpack(make([]byte, n, 3000), packed, mode); (err == nil) != ok {
+				t.Errorf("mode %d: 1000 bytes unpacked into %d: %v", mode, n, err)
+			}
 		}
 	}
 }

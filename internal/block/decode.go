@@ -21,11 +21,21 @@ type run struct {
 // decoder is the memory that decoding one block needs.
 type decoder struct {
 	*layout
-	runs    []run
-	sizes   []int // of the time vectors
-	starts  []int // of the time vectors in times
-	times   []int64
-	buffers [sections][]byte
+	unpacker    unpacker
+	runs        []run
+	handleList  []sample.Handle
+	vectors     references // of times
+	shared      references // of versions or positions
+	times       []int64
+	numbers     []uint64 // scratch
+	deltas      deltas
+	firstValues []uint64
+	plane       []byte
+	bounds      []bound
+	known       []byte
+	planeChunks chunks
+	pairs       []byte
+	buffers     [sections][]byte
 }
 
 var decoders = sync.Pool{New: func() any { return new(decoder) }}
@@ -34,27 +44,38 @@ var decoders = sync.Pool{New: func() any { return new(decoder) }}
 // Keys share one allocation, and so do Texts. body is not kept. After an
 // error dst is empty.
 func Decode(dst *Batch, body []byte) error {
-	return decode(dst, body, func(sample.Handle) bool { return true }, true)
+	return decode(dst, body, selection{all: true})
 }
 
 // DecodeSeries is Decode for the runs of some registered series only. handles
 // is sorted; the runs come in the order of the block, and those of series
 // that have no run there are missing.
 func DecodeSeries(dst *Batch, body []byte, handles []sample.Handle) error {
-	return decode(dst, body, func(h sample.Handle) bool {
-		_, found := slices.BinarySearch(handles, h)
-		return found
-	}, false)
+	return decode(dst, body, selection{handles: handles, from: math.MinInt64, to: math.MaxInt64})
 }
 
-func decode(dst *Batch, body []byte, want func(sample.Handle) bool, all bool) error {
+// DecodeRange is DecodeSeries for the samples with from ≤ time < to only; runs
+// that have none are missing.
+func DecodeRange(dst *Batch, body []byte, handles []sample.Handle, from, to int64) error {
+	return decode(dst, body, selection{handles: handles, from: from, to: to, cut: true})
+}
+
+// selection is what is wanted of a block.
+type selection struct {
+	all      bool
+	handles  []sample.Handle // sorted
+	cut      bool
+	from, to int64
+}
+
+func decode(dst *Batch, body []byte, want selection) error {
 	dst.Reset()
 	d := decoders.Get().(*decoder)
 	defer func() {
 		d.layout = nil
 		decoders.Put(d)
 	}()
-	err := d.decode(dst, body, want, all)
+	err := d.decode(dst, body, want)
 	if err != nil {
 		dst.Reset()
 		return fmt.Errorf("decode block: %w", err)
@@ -62,7 +83,34 @@ func decode(dst *Batch, body []byte, want func(sample.Handle) bool, all bool) er
 	return nil
 }
 
-func (d *decoder) decode(dst *Batch, body []byte, want func(sample.Handle) bool, all bool) error {
+func (d *decoder) decode(dst *Batch, body []byte, want selection) error {
+	if err := d.open(body); err != nil {
+		return err
+	}
+	if err := d.readSeries(dst, want); err != nil {
+		return err
+	}
+	if err := d.readTimes(dst, want); err != nil {
+		return err
+	}
+	if dst.Runs() == 0 && !want.all {
+		return nil
+	}
+	for _, read := range [...]func(*Batch) error{
+		d.readIntegers, d.readPlanes, d.readBools, d.readTexts, d.readExtras,
+	} {
+		if err := read(dst); err != nil {
+			return err
+		}
+	}
+	if want.cut {
+		cutRange(dst, want.from, want.to)
+	}
+	return nil
+}
+
+// open takes the block apart and reads what there is of each run, and all times.
+func (d *decoder) open(body []byte) error {
 	var err error
 	if d.layout, err = parse(body); err != nil {
 		return err
@@ -70,30 +118,25 @@ func (d *decoder) decode(dst *Batch, body []byte, want func(sample.Handle) bool,
 	if err := d.readTable(); err != nil {
 		return err
 	}
-	if err := d.readSeries(dst, want, all); err != nil {
+	begin, err := d.section(sectionTimeFirsts)
+	if err != nil {
 		return err
 	}
-	if dst.Runs() == 0 && !all {
-		return nil
+	turns, err := d.section(sectionTimeTurns)
+	if err != nil {
+		return err
 	}
-	for _, read := range []func(*Batch) error{
-		d.readTimes, d.readIntegers, d.readPlanes, d.readBools, d.readTexts, d.readExtras,
-	} {
-		if err := read(dst); err != nil {
-			return err
-		}
-	}
-	return nil
+	return readVectors(d.times, d.vectors.sizes, &d.header, begin, turns)
 }
 
 // section gives a section's raw bytes, unpacked where they are packed.
 func (d *decoder) section(i int) ([]byte, error) {
-	p := d.parts[i]
-	if !p.packed {
+	p := &d.parts[i]
+	if p.mode == packRaw {
 		return p.stored, nil
 	}
 	d.buffers[i] = resize(d.buffers[i], p.raw)
-	return d.buffers[i], unpack(d.buffers[i], p.stored)
+	return d.buffers[i], d.unpacker.unpack(d.buffers[i], p.stored, p.mode)
 }
 
 // readTable reads what is known of each run.
@@ -114,18 +157,15 @@ func (d *decoder) readTable() error {
 	}
 	kinds.end()
 	counts := readLengths(c, len(d.runs), uint64(d.samples))
-	sum, floats, filled := 0, 0, 0
+	sum, floats := 0, 0
 	for i := range d.runs {
 		r := &d.runs[i]
 		r.count = int(counts.next())
 		if sum += r.count; sum > d.samples {
 			break
 		}
-		if r.count > 0 {
-			filled++
-			if r.kind == sample.Float64 {
-				floats++
-			}
+		if r.count > 0 && r.kind == sample.Float64 {
+			floats++
 		}
 	}
 	counts.end()
@@ -133,7 +173,18 @@ func (d *decoder) readTable() error {
 		return fmt.Errorf("%w: its runs do not hold its %d samples", ErrCorrupt, d.samples)
 	}
 	d.readForms(c, floats)
-	d.readReferences(c, filled)
+	total, err := d.vectors.readRefs(c, d.runs)
+	if err != nil {
+		return err
+	}
+	d.times = resize(d.times, total)
+	at := 0
+	for i := range d.runs {
+		if r := &d.runs[i]; r.count > 0 {
+			r.vector = d.vectors.of[at]
+			at++
+		}
+	}
 	return checkEnd(c, "runs")
 }
 
@@ -148,138 +199,134 @@ func (d *decoder) readForms(c *cursor, floats int) {
 	column.end()
 }
 
-// readReferences reads which time vector each run that has samples has.
-func (d *decoder) readReferences(c *cursor, filled int) {
-	column := readLengths(c, filled, math.MaxUint32)
-	d.sizes, d.starts = d.sizes[:0], d.starts[:0]
-	last, total := -1, 0
-	for i := range d.runs {
-		r := &d.runs[i]
-		if r.count == 0 {
-			continue
-		}
-		switch code := column.next(); code {
-		case sameVector:
-			r.vector = last
-		case newVector:
-			r.vector = len(d.sizes)
-			d.sizes, d.starts = append(d.sizes, r.count), append(d.starts, total)
-			total += r.count
-		default:
-			r.vector = int(code - knownVector)
-		}
-		if r.vector < 0 || r.vector >= len(d.sizes) || d.sizes[r.vector] != r.count {
-			c.fail()
-			return
-		}
-		last = r.vector
+// readSeries reads handles and keys and decides which runs are taken: those
+// that are wanted, and where all are the keyed ones too.
+func (d *decoder) readSeries(dst *Batch, want selection) error {
+	if err := d.readHandles(); err != nil {
+		return err
 	}
-	column.end()
-	d.times = resize(d.times, total)
+	d.choose(want)
+	if want.all {
+		dst.Handles = append(dst.Handles, d.handleList...)
+		raw, err := d.section(sectionKeys)
+		if err == nil {
+			dst.Keys, err = readStrings(dst.Keys, raw, d.keys)
+		}
+		return err
+	}
+	for i, h := range d.handleList {
+		if d.runs[i].taken {
+			dst.Handles = append(dst.Handles, h)
+		}
+	}
+	return nil
 }
 
-// readSeries reads handles and keys and decides which runs are taken: those
-// that are wanted, and where all is set the keyed ones too.
-func (d *decoder) readSeries(dst *Batch, want func(sample.Handle) bool, all bool) error {
+func (d *decoder) readHandles() error {
 	raw, err := d.section(sectionHandles)
 	if err != nil {
 		return err
 	}
-	if all {
-		dst.Handles = slices.Grow(dst.Handles, d.handles)
-		dst.Kinds = slices.Grow(dst.Kinds, len(d.runs))
-		dst.Ends = slices.Grow(dst.Ends, len(d.runs))
-	}
-	end := 0
-	take := func(r *run) {
-		r.taken = true
-		end += r.count
-		dst.Kinds, dst.Ends = append(dst.Kinds, r.kind), append(dst.Ends, end)
-	}
-	err = readHandles(raw, d.handles, func(i int, h sample.Handle) {
-		if want(h) {
-			dst.Handles = append(dst.Handles, h)
-			take(&d.runs[i])
+	d.handleList = resize(d.handleList, d.handles)
+	return readHandles(raw, d.handleList)
+}
+
+// choose marks the runs of wanted series that may have samples in range.
+func (d *decoder) choose(want selection) {
+	if want.all {
+		for i := range d.runs {
+			d.runs[i].taken = true
 		}
-	})
-	if err != nil {
-		return err
+		return
 	}
-	if all {
-		if raw, err = d.section(sectionKeys); err != nil {
-			return err
+	wanted := want.handles
+	var last sample.Handle
+	for i, h := range d.handleList {
+		if h < last { // out of order, which a block may be: look from the start
+			wanted = want.handles
 		}
-		if dst.Keys, err = readStrings(dst.Keys, raw, d.keys); err != nil {
-			return err
+		last = h
+		for len(wanted) > 0 && wanted[0] < h {
+			wanted = wanted[1:]
 		}
-		for i := d.handles; i < len(d.runs); i++ {
-			take(&d.runs[i])
+		if len(wanted) > 0 && wanted[0] == h {
+			r := &d.runs[i]
+			r.taken = !want.cut || r.count > 0 && d.overlaps(r, want)
 		}
 	}
-	dst.Times = grow(dst.Times, end)
-	dst.Bits = grow(dst.Bits, end)
-	return nil
+}
+
+// overlaps says whether a time of the run lies in range.
+func (d *decoder) overlaps(r *run, want selection) bool {
+	start := d.vectors.starts[r.vector]
+	for _, t := range d.times[start : start+r.count] {
+		if t >= want.from && t < want.to {
+			return true
+		}
+	}
+	return false
 }
 
 // grow is resize for a column of the caller's.
 func grow[T any](column []T, n int) []T { return slices.Grow(column[:0], n)[:n] }
 
-// readTimes reads the time vectors and gives each run its own.
-func (d *decoder) readTimes(dst *Batch) error {
-	begin, err := d.section(sectionTimeFirsts)
-	if err != nil {
-		return err
-	}
-	turns, err := d.section(sectionTimeTurns)
-	if err != nil {
-		return err
-	}
-	if err := readVectors(d.times, d.sizes, &d.header, begin, turns); err != nil {
-		return err
-	}
-	out := dst.Times
+// readTimes gives each taken run its times, and makes room for its values.
+func (d *decoder) readTimes(dst *Batch, want selection) error {
+	taken, end := 0, 0
 	for i := range d.runs {
-		if r := &d.runs[i]; r.taken && r.count > 0 {
-			start := d.starts[r.vector]
-			out = out[copy(out, d.times[start:start+r.count]):]
+		if d.runs[i].taken {
+			taken, end = taken+1, end+d.runs[i].count
 		}
+	}
+	dst.Kinds, dst.Ends = grow(dst.Kinds, taken), grow(dst.Ends, taken)
+	dst.Times, dst.Bits = grow(dst.Times, end), grow(dst.Bits, end)
+	at, run := 0, 0
+	for i := range d.runs {
+		r := &d.runs[i]
+		if !r.taken {
+			continue
+		}
+		if r.count > 0 {
+			start := d.vectors.starts[r.vector]
+			copy(dst.Times[at:], d.times[start:start+r.count])
+		}
+		at += r.count
+		dst.Kinds[run], dst.Ends[run] = r.kind, at
+		run++
 	}
 	return nil
 }
 
-// readExtras reads qualities, versions and positions, where there are any.
-func (d *decoder) readExtras(dst *Batch) error {
-	raw, err := d.section(sectionExtras)
-	if err != nil {
-		return err
-	}
-	c := &cursor{data: raw}
-	if d.flags&flagQualities != 0 {
-		dst.Qualities = make([]sample.Quality, dst.Samples())
-		readExtra(d, c, dst.Qualities, math.MaxUint32)
-	}
-	if d.flags&flagVersions != 0 {
-		dst.Versions = make([]uint64, dst.Samples())
-		readExtra(d, c, dst.Versions, math.MaxUint64)
-	}
-	if d.flags&flagPositions != 0 {
-		dst.Positions = make([]uint64, dst.Samples())
-		readExtra(d, c, dst.Positions, math.MaxUint64)
-	}
-	return checkEnd(c, "qualities, versions and positions")
-}
-
-// readExtra reads a run-length column that has one value a sample.
-func readExtra[T integer](d *decoder, c *cursor, out []T, most uint64) {
-	column := readLengths(c, d.samples, most)
-	for i := range d.runs {
-		r := &d.runs[i]
-		if !r.taken {
-			column.skip(r.count)
-			continue
+// cutRange leaves of each run the samples in range.
+func cutRange(b *Batch, from, to int64) {
+	at, start := 0, 0
+	for run, end := range b.Ends {
+		for i := start; i < end; i++ {
+			if t := b.Times[i]; t < from || t >= to {
+				continue
+			}
+			b.Times[at], b.Bits[at] = b.Times[i], b.Bits[i]
+			if b.Qualities != nil {
+				b.Qualities[at] = b.Qualities[i]
+			}
+			if b.Versions != nil {
+				b.Versions[at] = b.Versions[i]
+			}
+			if b.Positions != nil {
+				b.Positions[at] = b.Positions[i]
+			}
+			at++
 		}
-		fill(&column, out[:r.count])
-		out = out[r.count:]
+		start, b.Ends[run] = end, at
 	}
-	column.end()
+	b.Times, b.Bits = b.Times[:at], b.Bits[:at]
+	if b.Qualities != nil {
+		b.Qualities = b.Qualities[:at]
+	}
+	if b.Versions != nil {
+		b.Versions = b.Versions[:at]
+	}
+	if b.Positions != nil {
+		b.Positions = b.Positions[:at]
+	}
 }

@@ -2,7 +2,6 @@ package block
 
 import (
 	"fmt"
-	"slices"
 	"sync"
 
 	"weir/internal/sample"
@@ -12,9 +11,15 @@ import (
 type encoder struct {
 	columns [sections][]byte
 	packed  []byte
+	packer  packer
 	forms   []form
 	numbers []int64
-	vectors vectors
+	times   times
+	extras  vectors[uint64]
+	firsts  firstsCoder
+	pairs   []byte
+	body    []byte // of the statistics
+	escapes []byte
 
 	small      []uint64          // a column of the table
 	dictionary map[string]uint64 // the place of each text
@@ -29,7 +34,13 @@ var encoders = sync.Pool{New: func() any { return &encoder{dictionary: map[strin
 // What comes back from Decode is what b says, with two freedoms: Texts holds
 // each text that a sample has once, in order of their first use, and
 // Qualities is nil where all are Good.
-func Encode(dst []byte, b *Batch) ([]byte, error) {
+func Encode(dst []byte, b *Batch) ([]byte, error) { return encode(dst, b, false) }
+
+// EncodeSmall is Encode at the higher effort, for what is kept for long: merged
+// runs, archives. The format is the same.
+func EncodeSmall(dst []byte, b *Batch) ([]byte, error) { return encode(dst, b, true) }
+
+func encode(dst []byte, b *Batch, small bool) ([]byte, error) {
 	if err := b.Validate(); err != nil {
 		return dst, fmt.Errorf("encode block: %w", err)
 	}
@@ -38,10 +49,11 @@ func Encode(dst []byte, b *Batch) ([]byte, error) {
 	for i := range e.columns {
 		e.columns[i] = e.columns[i][:0]
 	}
-	e.vectors.find(b)
+	e.packer.small = small
+	e.times.find(b, b.Times)
 	e.chooseForms(b)
-	l := &layout{header: header{handles: len(b.Handles), keys: len(b.Keys), samples: b.Samples()}}
-	l.first, l.span = e.vectors.bounds()
+	l := &layout{header: header{version: version, handles: len(b.Handles), keys: len(b.Keys), samples: b.Samples()}}
+	l.first, l.span = e.times.bounds()
 	e.appendColumns(b, l)
 	l.texts = len(e.texts)
 	return e.assemble(dst, l), nil
@@ -51,7 +63,7 @@ func Encode(dst []byte, b *Batch) ([]byte, error) {
 func (e *encoder) release() {
 	clear(e.dictionary)
 	clear(e.texts)
-	clear(e.vectors.list)
+	clear(e.times.list)
 	e.texts = e.texts[:0]
 	encoders.Put(e)
 }
@@ -63,28 +75,16 @@ func (e *encoder) appendColumns(b *Batch, l *layout) {
 	c[sectionHandles] = appendHandles(c[sectionHandles], b.Handles)
 	c[sectionKeys] = appendStrings(c[sectionKeys], b.Keys)
 	c[sectionTimeFirsts], c[sectionTimeTurns] =
-		e.vectors.append(c[sectionTimeFirsts], c[sectionTimeTurns], l.first)
+		e.times.append(c[sectionTimeFirsts], c[sectionTimeTurns], l.first)
 	c[sectionFirsts] = e.appendFirsts(c[sectionFirsts], b)
-	c[sectionDeltas] = e.appendDeltas(slices.Grow(c[sectionDeltas], b.Samples()), b)
+	c[sectionDeltas] = e.appendDeltas(c[sectionDeltas], b)
 	c[sectionPlanes] = e.appendPlanes(c[sectionPlanes], b)
 	c[sectionBools] = e.appendBools(c[sectionBools], b)
 	c[sectionTextRefs] = e.appendTextRefs(c[sectionTextRefs], b)
 	c[sectionTexts] = appendStrings(c[sectionTexts], e.texts)
 
-	extras := c[sectionExtras]
-	if slices.ContainsFunc(b.Qualities, func(q sample.Quality) bool { return q != sample.Good }) {
-		l.flags |= flagQualities
-		extras = appendLengths(extras, b.Qualities)
-	}
-	if b.Versions != nil {
-		l.flags |= flagVersions
-		extras = appendLengths(extras, b.Versions)
-	}
-	if b.Positions != nil {
-		l.flags |= flagPositions
-		extras = appendLengths(extras, b.Positions)
-	}
-	c[sectionExtras] = extras
+	c[sectionExtras], l.flags = e.appendExtras(c[sectionExtras], b)
+	c[sectionStatistics] = e.appendStatistics(c[sectionStatistics], b)
 }
 
 // appendTable appends the run-length columns that have one value a run: all
@@ -105,7 +105,7 @@ func (e *encoder) appendTable(dst []byte, b *Batch) []byte {
 		}
 	}
 	dst = appendLengths(dst, e.small)
-	return appendLengths(dst, e.vectors.refs)
+	return appendLengths(dst, e.times.refs)
 }
 
 // appendPlanes appends the floats that are no short decimals, each XORed with
@@ -183,6 +183,26 @@ func (e *encoder) appendTextRefs(dst []byte, b *Batch) []byte {
 	return dst
 }
 
+// repeats says whether a section may hold what comes again and again.
+func repeats(section int) bool {
+	switch section {
+	case sectionKeys, sectionTexts, sectionTextRefs, sectionTimeTurns, sectionDeltas:
+		return true
+	}
+	return false
+}
+
+// packsItself says whether a section's parts are packed already.
+func packsItself(section int, raw []byte) bool {
+	switch section {
+	case sectionFirsts:
+		return len(raw) > 0 && raw[0] == firstsPlanes
+	case sectionDeltas:
+		return len(raw) > 0 && raw[0] == deltasPairs
+	}
+	return false
+}
+
 // assemble packs the sections and puts the block together.
 func (e *encoder) assemble(dst []byte, l *layout) []byte {
 	e.packed = e.packed[:0]
@@ -190,17 +210,18 @@ func (e *encoder) assemble(dst []byte, l *layout) []byte {
 	for i, raw := range e.columns {
 		p := &l.parts[i]
 		p.raw = len(raw)
-		if e.packed, p.packed = pack(e.packed, raw); p.packed {
-			ends[i] = len(e.packed)
+		switch {
+		case packsItself(i, raw):
+			e.packed = append(e.packed, raw...)
+		case len(raw) > 0:
+			e.packed, p.mode = e.packer.pack(e.packed, raw, repeats(i))
 		}
+		ends[i] = len(e.packed)
 	}
 	start := 0
-	for i, raw := range e.columns {
-		l.parts[i].stored = raw
-		if l.parts[i].packed {
-			l.parts[i].stored = e.packed[start:ends[i]]
-			start = ends[i]
-		}
+	for i := range e.columns {
+		l.parts[i].stored = e.packed[start:ends[i]]
+		start = ends[i]
 	}
 	begin := len(dst)
 	dst = l.append(dst)

@@ -1,11 +1,6 @@
 package block
 
-import (
-	"encoding/binary"
-	"math/bits"
-
-	"weir/internal/sample"
-)
+import "weir/internal/sample"
 
 // form is how a run's values are written. Up to maxScale: floats, as integers
 // after scaling by that power of ten.
@@ -34,12 +29,6 @@ func formOf(k sample.Kind) form {
 	}
 	return formPlanes
 }
-
-// How the first integers of the runs are written.
-const (
-	firstsChained = 0 // as the distance from that of the last run of the same form
-	firstsAbove   = 1 // as the distance from the least of the same form
-)
 
 // A shorter run whose floats need fewer decimals by chance is scaled as most
 // runs are, at most so many powers of ten higher: one long stretch of forms
@@ -109,92 +98,4 @@ func (e *encoder) integers(b *Batch, yield func(f form, numbers []int64)) {
 			yield(f, e.numbers[start:end])
 		}
 	}
-}
-
-// appendFirsts appends the first integers of the runs, in the mode that needs
-// fewer bits.
-func (e *encoder) appendFirsts(dst []byte, b *Batch) []byte {
-	var last, least [forms]int64
-	var used [forms]bool
-	e.integers(b, func(f form, numbers []int64) {
-		if !used[f] || numbers[0] < least[f] {
-			least[f], used[f] = numbers[0], true
-		}
-	})
-	runs, chained, above := 0, 0, 0
-	for _, base := range least {
-		above += bits.Len64(zigzag(base))
-	}
-	e.integers(b, func(f form, numbers []int64) {
-		runs++
-		chained += bits.Len64(zigzag(numbers[0] - last[f]))
-		above += bits.Len64(uint64(numbers[0]) - uint64(least[f]))
-		last[f] = numbers[0]
-	})
-	if runs == 0 {
-		return dst
-	}
-	last, used = [forms]int64{}, [forms]bool{}
-	if above < chained {
-		dst = append(dst, firstsAbove)
-		e.integers(b, func(f form, numbers []int64) {
-			if !used[f] {
-				used[f] = true
-				dst = binary.AppendUvarint(dst, zigzag(least[f]))
-			}
-			dst = appendNumber(dst, uint64(numbers[0])-uint64(least[f]))
-		})
-		return dst
-	}
-	dst = append(dst, firstsChained)
-	e.integers(b, func(f form, numbers []int64) {
-		dst = appendNumber(dst, zigzag(numbers[0]-last[f]))
-		last[f] = numbers[0]
-	})
-	return dst
-}
-
-// appendDeltas appends the distances between neighbours within each run.
-func (e *encoder) appendDeltas(dst []byte, b *Batch) []byte {
-	e.integers(b, func(_ form, numbers []int64) {
-		last := numbers[0]
-		for _, n := range numbers[1:] {
-			dst = appendNumber(dst, zigzag(n-last))
-			last = n
-		}
-	})
-	return dst
-}
-
-// firsts reads what appendFirsts wrote.
-type firsts struct {
-	from  cursor
-	above bool
-	used  [forms]bool
-	last  [forms]int64 // the form's least where above
-}
-
-func readFirsts(raw []byte) *firsts {
-	f := &firsts{from: cursor{data: raw}}
-	if len(raw) > 0 {
-		mode := f.from.uvarint()
-		if mode > firstsAbove {
-			f.from.fail()
-		}
-		f.above = mode == firstsAbove
-	}
-	return f
-}
-
-// next gives the first integer of the next run.
-func (f *firsts) next(of form) int64 {
-	if !f.above {
-		f.last[of] += f.from.varint()
-		return f.last[of]
-	}
-	if !f.used[of] {
-		f.used[of] = true
-		f.last[of] = f.from.varint()
-	}
-	return f.last[of] + int64(f.from.uvarint())
 }

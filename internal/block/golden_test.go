@@ -17,7 +17,9 @@ var update = flag.Bool("update", false, "write the golden files anew")
 // goldens are the blocks under testdata. A block that was ever written must
 // stay readable, so a change of version adds files here and replaces none.
 func goldens() map[string]model {
-	return map[string]model{"v1-small": smallModel(), "v1-wide": wideModel(29, 30)}
+	return map[string]model{
+		"v1-small": smallModel(), "v1-wide": wideModel(29, 30), "v2-small": smallModel(), "v2-wide": wideModel(29, 30),
+	}
 }
 
 // smallModel is the block that docs/formats/block.md walks through.
@@ -63,7 +65,7 @@ func render(m model) string {
 func TestGoldenBlocksStayReadable(t *testing.T) {
 	for name, m := range goldens() {
 		block, text := filepath.Join("testdata", name+".block"), filepath.Join("testdata", name+".txt")
-		if *update {
+		if *update && !strings.HasPrefix(name, "v1") { // nothing writes version 1 any more
 			for file, content := range map[string][]byte{block: mustEncode(t, m), text: []byte(render(m))} {
 				if err := os.WriteFile(file, content, 0o666); err != nil {
 					t.Fatal(err)

@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	version  = 1
+	version  = 2 // what is written; 1 is read
 	checksum = 8
 	// A reader allocates for samples, runs and unpacked bytes before it has
 	// seen them, so their sum, the weight, is bounded by the block's length:
@@ -40,11 +40,13 @@ const (
 	sectionTexts             // the dictionary
 	sectionTextRefs          // one a string sample
 	sectionExtras            // qualities, versions, positions
+	sectionStatistics        // of long runs
 	sections
 )
 
 // header is what stands before the sections.
 type header struct {
+	version byte
 	flags   byte
 	handles int
 	keys    int
@@ -58,7 +60,7 @@ type header struct {
 type part struct {
 	stored []byte
 	raw    int // unpacked length
-	packed bool
+	mode   int
 }
 
 // layout is a block taken apart, nothing unpacked.
@@ -71,7 +73,7 @@ func (h *header) runs() int { return h.handles + h.keys }
 
 // append appends everything that stands before the sections.
 func (l *layout) append(dst []byte) []byte {
-	dst = append(dst, version, l.flags)
+	dst = append(dst, l.version, l.flags)
 	for _, n := range [...]int{l.handles, l.keys, l.samples, l.texts} {
 		dst = binary.AppendUvarint(dst, uint64(n))
 	}
@@ -88,11 +90,11 @@ func (l *layout) append(dst []byte) []byte {
 	dst = binary.LittleEndian.AppendUint16(dst, present)
 	for _, p := range l.parts {
 		switch {
-		case p.packed:
-			dst = binary.AppendUvarint(dst, uint64(len(p.stored))<<1|1)
+		case p.mode != packRaw:
+			dst = binary.AppendUvarint(dst, uint64(len(p.stored))<<2|uint64(p.mode))
 			dst = binary.AppendUvarint(dst, uint64(p.raw))
 		case p.raw > 0:
-			dst = binary.AppendUvarint(dst, uint64(p.raw)<<1)
+			dst = binary.AppendUvarint(dst, uint64(p.raw)<<2)
 		}
 	}
 	return dst
@@ -121,10 +123,10 @@ func parse(body []byte) (*layout, error) {
 	if end < 2 || binary.LittleEndian.Uint64(body[end:]) != xxh3.Hash(body[:end]) {
 		return nil, fmt.Errorf("%w: the checksum of its %d bytes does not match", ErrCorrupt, len(body))
 	}
-	if body[0] != version {
+	if body[0] < 1 || body[0] > version {
 		return nil, fmt.Errorf("%w: %d", ErrVersion, body[0])
 	}
-	l := &layout{header: header{flags: body[1]}}
+	l := &layout{header: header{version: body[0], flags: body[1]}}
 	budget := uint64(free) + perByte*uint64(len(body))
 	c := &cursor{data: body[2:end]}
 	for _, n := range [...]*int{&l.handles, &l.keys, &l.samples, &l.texts} {
@@ -153,7 +155,7 @@ func (l *layout) locate(c *cursor, budget uint64) error {
 		return fmt.Errorf("%w: its header is cut short", ErrCorrupt)
 	}
 	present := binary.LittleEndian.Uint16(bits)
-	if present>>sections != 0 {
+	if present>>sections != 0 || l.version == 1 && present>>sectionStatistics != 0 {
 		return fmt.Errorf("%w: it has sections that this version does not know", ErrCorrupt)
 	}
 	var stored [sections]uint64
@@ -162,15 +164,19 @@ func (l *layout) locate(c *cursor, budget uint64) error {
 			continue
 		}
 		v := c.uvarint()
-		size, raw, packed := v>>1, v>>1, v&1 == 1
-		if packed {
+		size, mode := v>>2, int(v&3)
+		if l.version == 1 { // one bit, which said zstd
+			size, mode = v>>1, int(v&1)
+		}
+		raw := size
+		if mode != packRaw {
 			raw = c.uvarint()
 		}
 		if raw == 0 || raw > budget {
 			return fmt.Errorf("%w: section %d claims %d bytes", ErrCorrupt, i, raw)
 		}
 		stored[i] = size
-		l.parts[i] = part{raw: int(raw), packed: packed}
+		l.parts[i] = part{raw: int(raw), mode: mode}
 	}
 	for i, size := range stored {
 		l.parts[i].stored = c.take(size)
@@ -186,8 +192,8 @@ func (l *layout) locate(c *cursor, budget uint64) error {
 	return nil
 }
 
-// Summary is what a block says of itself.
-type Summary struct {
+// Outline is what a block says of itself.
+type Outline struct {
 	Registered int // runs of registered series
 	Keyed      int // runs of series that were not registered
 	Samples    int
@@ -196,15 +202,15 @@ type Summary struct {
 }
 
 // Runs gives the number of runs.
-func (s Summary) Runs() int { return s.Registered + s.Keyed }
+func (o Outline) Runs() int { return o.Registered + o.Keyed }
 
 // Inspect checks a block's checksum and reads its header, unpacking nothing.
-func Inspect(body []byte) (Summary, error) {
+func Inspect(body []byte) (Outline, error) {
 	l, err := parse(body)
 	if err != nil {
-		return Summary{}, fmt.Errorf("inspect block: %w", err)
+		return Outline{}, fmt.Errorf("inspect block: %w", err)
 	}
-	return Summary{
+	return Outline{
 		Registered: l.handles, Keyed: l.keys, Samples: l.samples,
 		MinTime: l.first, MaxTime: int64(uint64(l.first) + l.span),
 	}, nil

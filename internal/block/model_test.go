@@ -124,8 +124,8 @@ func differ(got, want model) string {
 }
 
 // summary gives what Inspect must say.
-func (m model) summary() Summary {
-	var s Summary
+func (m model) summary() Outline {
+	var s Outline
 	for _, r := range m.runs {
 		if r.keyed {
 			s.Keyed++

@@ -135,7 +135,7 @@ func (k *numberCoder) appendCodes(dst, codes []byte) []byte {
 	case len(packed) < len(codes)/5:
 		// A Huffman code is a bit at least; where one code is most of them,
 		// strings of it are worth looking for.
-		if frame, ok := pack(k.frame[:0], codes); ok && len(frame) < len(packed) {
+		if frame, ok := packFrame(k.frame[:0], codes); ok && len(frame) < len(packed) {
 			k.frame, packed, mode = frame, frame, codesPacked
 		}
 	}
@@ -273,7 +273,7 @@ func (k *numberCoder) readCodes(from *cursor, codes []byte) {
 	case codesHuffman:
 		ok = k.readHuffman(packed, codes)
 	case codesPacked:
-		ok = unpack(codes, packed) == nil
+		ok = unpackFrame(codes, packed) == nil
 	}
 	if !ok {
 		from.fail()

@@ -27,12 +27,12 @@ func appendHandles(dst []byte, handles []sample.Handle) []byte {
 	return dst
 }
 
-// readHandles reads n handles and calls yield for each.
-func readHandles(raw []byte, n int, yield func(run int, h sample.Handle)) error {
+// readHandles reads as many handles as out has room for.
+func readHandles(raw []byte, out []sample.Handle) error {
 	const half = 1 << 32
 	c := &cursor{data: raw}
 	var shard, next int64
-	for run := range n {
+	for run := range out {
 		code := c.uvarint()
 		distance := unzigzag(code >> 1)
 		ordinal := next + distance
@@ -45,7 +45,7 @@ func readHandles(raw []byte, n int, yield func(run int, h sample.Handle)) error 
 			return fmt.Errorf("%w: run %d has an impossible handle", ErrCorrupt, run)
 		}
 		next = ordinal + 1
-		yield(run, sample.Handle(shard)<<32|sample.Handle(ordinal))
+		out[run] = sample.Handle(shard)<<32 | sample.Handle(ordinal)
 	}
 	return checkEnd(c, "handles")
 }

@@ -3,96 +3,13 @@ package block
 import (
 	"encoding/binary"
 	"fmt"
-	"math/bits"
-	"slices"
 )
 
-// Codes of a run's time reference; a higher one less knownVector is the
-// number of an earlier vector.
-const (
-	sameVector  = 0 // the run before has the same times
-	newVector   = 1 // the times follow
-	knownVector = 2
-)
-
-// maxProbes bounds the search for an equal vector, so that times chosen to
-// collide cost a sender bytes and nobody time.
-const maxProbes = 8
-
-// vectors finds the distinct time vectors of a batch. The table's size is a
-// power of two; its entries are a vector's number and one, 0 for none.
-type vectors struct {
-	table []int32
-	list  [][]int64
-	refs  []uint64 // one for each run that has samples
-}
-
-// find fills list and refs. The vectors alias the batch.
-func (v *vectors) find(b *Batch) {
-	v.list, v.refs = v.list[:0], v.refs[:0]
-	var last []int64
-	for i := range b.Ends {
-		start, end := b.Run(i)
-		if start == end {
-			continue
-		}
-		times := b.Times[start:end]
-		switch {
-		case slices.Equal(times, last):
-			v.refs = append(v.refs, sameVector)
-		case last == nil:
-			v.list, v.refs = append(v.list, times), append(v.refs, newVector)
-		default:
-			if len(v.list) == 1 {
-				v.prepare(b.Runs())
-			}
-			v.refs = append(v.refs, v.look(times))
-		}
-		last = times
-	}
-}
-
-// prepare empties the table and puts the first vector into it.
-func (v *vectors) prepare(runs int) {
-	size := 1 << bits.Len(uint(2*runs))
-	if cap(v.table) < size {
-		v.table = make([]int32, size)
-	}
-	v.table = v.table[:size]
-	clear(v.table)
-	v.table[hashTimes(v.list[0])&uint64(size-1)] = 1
-}
-
-// look gives the reference to an equal vector or makes a new one.
-func (v *vectors) look(times []int64) uint64 {
-	mask := uint64(len(v.table) - 1)
-	slot := hashTimes(times) & mask
-	for range maxProbes {
-		known := v.table[slot]
-		if known == 0 {
-			v.table[slot] = int32(len(v.list) + 1)
-			break
-		}
-		if slices.Equal(v.list[known-1], times) {
-			return knownVector + uint64(known-1)
-		}
-		slot = (slot + 1) & mask
-	}
-	v.list = append(v.list, times)
-	return newVector
-}
-
-func hashTimes(times []int64) uint64 {
-	const odd = 0x9E3779B97F4A7C15 // 2^64 over the golden ratio
-	h := uint64(len(times))
-	for _, t := range times {
-		h = bits.RotateLeft64(h^uint64(t), 29) * odd
-	}
-	return h ^ h>>32
-}
+// times is the time vectors of a batch.
+type times struct{ vectors[int64] }
 
 // bounds gives the least time and the distance to the greatest.
-func (v *vectors) bounds() (first int64, span uint64) {
+func (v *times) bounds() (first int64, span uint64) {
 	if len(v.list) == 0 {
 		return 0, 0
 	}
@@ -106,7 +23,7 @@ func (v *vectors) bounds() (first int64, span uint64) {
 }
 
 // scale gives the greatest common divisor of all distances from first.
-func (v *vectors) scale(first int64) uint64 {
+func (v *times) scale(first int64) uint64 {
 	var divisor uint64
 	for _, times := range v.list {
 		for _, t := range times {
@@ -131,7 +48,7 @@ func greatestDivisor(a, b uint64) uint64 {
 
 // append appends the columns of times. All numbers are distances from first
 // in units of the scale, and wrap around.
-func (v *vectors) append(firsts, turns []byte, first int64) ([]byte, []byte) {
+func (v *times) append(firsts, turns []byte, first int64) ([]byte, []byte) {
 	if len(v.list) == 0 {
 		return firsts, turns
 	}

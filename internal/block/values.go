@@ -4,35 +4,56 @@ import "fmt"
 
 // readIntegers reads the runs of integral form: int64 and scaled floats.
 func (d *decoder) readIntegers(dst *Batch) error {
-	raw, err := d.section(sectionFirsts)
+	begin, err := d.openIntegers()
 	if err != nil {
 		return err
 	}
-	rest, err := d.section(sectionDeltas)
-	if err != nil {
-		return err
-	}
-	begin, deltas := readFirsts(raw), &cursor{data: rest}
-	out := dst.Bits
+	out, whole := dst.Bits, true
 	for i := range d.runs {
 		r := &d.runs[i]
 		if r.form.integral() && r.count > 0 {
 			first := begin.next(r.form)
+			switch {
+			case !r.taken:
+				d.deltas.skip(r.count)
+				whole = false
+			default:
+				if err := d.deltas.read(first, out[:r.count]); err != nil {
+					return err
+				}
+			}
 			if r.taken {
-				readDeltas(deltas, first, out[:r.count])
 				unscale(r.form, out[:r.count])
-			} else {
-				deltas.skip(r.count - 1)
 			}
 		}
 		if r.taken {
 			out = out[r.count:]
 		}
 	}
-	if !begin.from.done() || !deltas.done() {
+	if !begin.from.done() || !d.deltas.end(whole) {
 		return fmt.Errorf("%w: the columns of integers are too short or too long", ErrCorrupt)
 	}
 	return nil
+}
+
+// openIntegers opens the columns of integers.
+func (d *decoder) openIntegers() (*firsts, error) {
+	begin, err := d.openFirsts()
+	if err != nil {
+		return nil, err
+	}
+	size := 0
+	for i := range d.runs {
+		if r := &d.runs[i]; r.form.integral() && r.count > 0 {
+			size += r.count - 1
+		}
+	}
+	rest, err := d.section(sectionDeltas)
+	if err != nil {
+		return nil, err
+	}
+	d.pairs = resize(d.pairs, (size+1)/2)
+	return begin, d.deltas.open(rest, d.pairs, &d.unpacker, d.version == 1)
 }
 
 // readDeltas reads one run of integers, of which there is at least one.
