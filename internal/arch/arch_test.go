@@ -45,7 +45,9 @@ func rules() []rule {
 // its reason. Where is without a line number, so that it stays true when a
 // file changes. One that no breach needs is a failure.
 func exceptions() map[string]string {
-	return map[string]string{}
+	return map[string]string{
+		"package size: internal/block": "one codec, a file a column; its parts share the reader of columns, which is hot and stays unexported",
+	}
 }
 
 func TestRepository(t *testing.T) {

@@ -106,7 +106,7 @@ func (b *builder) build(inputs []journal.Named, bodies [][]byte) error {
 func (b *builder) add(key store.ItemKey, batch *block.Batch) error {
 	encode := block.Encode
 	if b.small {
-		encode = block.Encode
+		encode = block.EncodeSmall
 	}
 	body, err := encode(nil, batch)
 	if err != nil {
