@@ -38,7 +38,10 @@ type decoder struct {
 	buffers     [sections][]byte
 }
 
-var decoders = sync.Pool{New: func() any { return new(decoder) }}
+var decoders = sync.Pool{New: func() any {
+	shared()
+	return new(decoder)
+}}
 
 // Decode empties dst and reads a block into it. Columns keep their capacity;
 // Keys share one allocation, and so do Texts. body is not kept. After an

@@ -26,7 +26,10 @@ type encoder struct {
 	texts      []string
 }
 
-var encoders = sync.Pool{New: func() any { return &encoder{dictionary: map[string]uint64{}} }}
+var encoders = sync.Pool{New: func() any {
+	shared()
+	return &encoder{dictionary: map[string]uint64{}}
+}}
 
 // Encode appends b as one block to dst. It checks b first; the error says
 // what is wrong with it. The same batch gives the same bytes. b is not kept.

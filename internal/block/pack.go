@@ -39,9 +39,16 @@ type frames struct {
 	decoder     *zstd.Decoder
 }
 
-// shared gives the one set of packers: each holds megabytes of tables.
+// shared gives the one set of packers: each holds megabytes of tables. They
+// are used once, since they make their inner channels at the first use.
 var shared = sync.OnceValue(func() frames {
-	return frames{newFrames(zstd.SpeedFastest), newFrames(zstd.SpeedBetterCompression), newUnframer()}
+	f := frames{newFrames(zstd.SpeedFastest), newFrames(zstd.SpeedBetterCompression), newUnframer()}
+	for _, encoder := range []*zstd.Encoder{f.fast, f.small} {
+		if _, err := f.decoder.DecodeAll(encoder.EncodeAll([]byte("w"), nil), make([]byte, 0, 1)); err != nil {
+			panic(fmt.Sprintf("block: zstd does not read what it wrote: %v", err))
+		}
+	}
+	return f
 })
 
 func newFrames(level zstd.EncoderLevel) *zstd.Encoder {
