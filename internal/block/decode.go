@@ -31,6 +31,7 @@ type decoder struct {
 	deltas      deltas
 	firstValues []uint64
 	plane       []byte
+	firsts      firsts
 	bounds      []bound
 	known       []byte
 	planeChunks chunks
@@ -87,7 +88,16 @@ func decode(dst *Batch, body []byte, want selection) error {
 }
 
 func (d *decoder) decode(dst *Batch, body []byte, want selection) error {
-	if err := d.open(body); err != nil {
+	var err error
+	if d.layout, err = parse(body); err != nil {
+		return err
+	}
+	if want.all {
+		if ok, err := d.readUniform(dst); ok || err != nil {
+			return err
+		}
+	}
+	if err := d.open(); err != nil {
 		return err
 	}
 	if err := d.readSeries(dst, want); err != nil {
@@ -112,12 +122,8 @@ func (d *decoder) decode(dst *Batch, body []byte, want selection) error {
 	return nil
 }
 
-// open takes the block apart and reads what there is of each run, and all times.
-func (d *decoder) open(body []byte) error {
-	var err error
-	if d.layout, err = parse(body); err != nil {
-		return err
-	}
+// open reads what there is of each run, and all times.
+func (d *decoder) open() error {
 	if err := d.readTable(); err != nil {
 		return err
 	}

@@ -127,13 +127,25 @@ type firsts struct {
 	values []uint64     // of planes, those that were not given yet
 }
 
-// openFirsts opens the column for the runs of the block.
-func (d *decoder) openFirsts() (*firsts, error) {
+// usedForms gives how many runs have a first integer, and of which forms.
+func (d *decoder) usedForms() (n int, used [forms]bool) {
+	for i := range d.runs {
+		if r := &d.runs[i]; r.form.integral() && r.count > 0 {
+			used[r.form] = true
+			n++
+		}
+	}
+	return n, used
+}
+
+// openFirsts opens the column of n runs' first integers.
+func (d *decoder) openFirsts(n int, used [forms]bool) (*firsts, error) {
 	raw, err := d.section(sectionFirsts)
 	if err != nil {
 		return nil, err
 	}
-	f := &firsts{from: cursor{data: raw}}
+	f := &d.firsts
+	*f = firsts{from: cursor{data: raw}}
 	if len(raw) == 0 {
 		return f, nil
 	}
@@ -141,19 +153,13 @@ func (d *decoder) openFirsts() (*firsts, error) {
 		return nil, fmt.Errorf("%w: first integers in an unknown mode", ErrCorrupt)
 	}
 	if f.mode == firstsPlanes {
-		err = d.readFirstPlanes(f)
+		f.used = used
+		err = d.readFirstPlanes(f, n)
 	}
 	return f, err
 }
 
-func (d *decoder) readFirstPlanes(f *firsts) error {
-	n := 0
-	for i := range d.runs {
-		if r := &d.runs[i]; r.form.integral() && r.count > 0 {
-			f.used[r.form] = true
-			n++
-		}
-	}
+func (d *decoder) readFirstPlanes(f *firsts, n int) error {
 	for of := range f.used {
 		if f.used[of] {
 			f.last[of] = f.from.varint()
@@ -179,6 +185,21 @@ func (d *decoder) readFirstPlanes(f *firsts) error {
 	}
 	f.values = d.firstValues
 	return nil
+}
+
+// fill gives the first integers of as many runs, all of one form.
+func (f *firsts) fill(of form, out []uint64) {
+	if f.mode != firstsPlanes || len(f.values) != len(out) {
+		for i := range out {
+			out[i] = uint64(f.next(of))
+		}
+		return
+	}
+	base := uint64(f.last[of])
+	for i, v := range f.values {
+		out[i] = base + v
+	}
+	f.values = nil
 }
 
 // next gives the first integer of the next run.

@@ -41,14 +41,18 @@ func Summarize(dst []Summary, body []byte, handles []sample.Handle) ([]Summary, 
 }
 
 func (d *decoder) summarize(dst []Summary, body []byte, handles []sample.Handle) ([]Summary, error) {
-	if err := d.open(body); err != nil {
+	var err error
+	if d.layout, err = parse(body); err != nil {
+		return nil, err
+	}
+	if err := d.open(); err != nil {
 		return nil, err
 	}
 	if err := d.readHandles(); err != nil {
 		return nil, err
 	}
 	d.choose(selection{all: handles == nil, handles: handles})
-	begin, err := d.openFirsts()
+	begin, err := d.openFirsts(d.usedForms())
 	if err != nil {
 		return nil, err
 	}

@@ -38,7 +38,7 @@ func (d *decoder) readIntegers(dst *Batch) error {
 
 // openIntegers opens the columns of integers.
 func (d *decoder) openIntegers() (*firsts, error) {
-	begin, err := d.openFirsts()
+	begin, err := d.openFirsts(d.usedForms())
 	if err != nil {
 		return nil, err
 	}
