@@ -53,11 +53,13 @@ func encode(dst []byte, b *Batch, small bool) ([]byte, error) {
 		e.columns[i] = e.columns[i][:0]
 	}
 	e.packer.small = small
-	e.times.find(b, b.Times)
-	e.chooseForms(b)
 	l := &layout{header: header{version: version, handles: len(b.Handles), keys: len(b.Keys), samples: b.Samples()}}
-	l.first, l.span = e.times.bounds()
-	e.appendColumns(b, l)
+	if u, ok := e.findUniform(b); ok {
+		e.appendUniform(b, l, u)
+	} else {
+		e.appendColumns(b, l)
+	}
+	e.columns[sectionExtras], l.flags = e.appendExtras(e.columns[sectionExtras], b)
 	l.texts = len(e.texts)
 	return e.assemble(dst, l), nil
 }
@@ -71,22 +73,25 @@ func (e *encoder) release() {
 	encoders.Put(e)
 }
 
-// appendColumns writes every section's raw bytes, and the header's flags.
+// appendColumns writes the sections of any batch, but the extras.
 func (e *encoder) appendColumns(b *Batch, l *layout) {
+	e.times.find(b, b.Times)
+	e.chooseForms(b)
+	l.first, l.span = e.times.bounds()
 	c := &e.columns
 	c[sectionTable] = e.appendTable(c[sectionTable], b)
 	c[sectionHandles] = appendHandles(c[sectionHandles], b.Handles)
 	c[sectionKeys] = appendStrings(c[sectionKeys], b.Keys)
 	c[sectionTimeFirsts], c[sectionTimeTurns] =
 		e.times.append(c[sectionTimeFirsts], c[sectionTimeTurns], l.first)
-	c[sectionFirsts] = e.appendFirsts(c[sectionFirsts], b)
+	e.firsts.collect(e, b)
+	c[sectionFirsts] = e.appendFirsts(c[sectionFirsts])
 	c[sectionDeltas] = e.appendDeltas(c[sectionDeltas], b)
 	c[sectionPlanes] = e.appendPlanes(c[sectionPlanes], b)
 	c[sectionBools] = e.appendBools(c[sectionBools], b)
 	c[sectionTextRefs] = e.appendTextRefs(c[sectionTextRefs], b)
 	c[sectionTexts] = appendStrings(c[sectionTexts], e.texts)
 
-	c[sectionExtras], l.flags = e.appendExtras(c[sectionExtras], b)
 	c[sectionStatistics] = e.appendStatistics(c[sectionStatistics], b)
 }
 

@@ -19,9 +19,8 @@ const leastPlanes = 16
 
 // appendFirsts appends the first integers of the runs, in the mode that needs
 // fewer bits.
-func (e *encoder) appendFirsts(dst []byte, b *Batch) []byte {
+func (e *encoder) appendFirsts(dst []byte) []byte {
 	f := &e.firsts
-	f.collect(e, b)
 	if len(f.values) == 0 {
 		return dst
 	}
@@ -29,7 +28,7 @@ func (e *encoder) appendFirsts(dst []byte, b *Batch) []byte {
 		var last [forms]int64
 		dst = append(dst, firstsChained)
 		for i, v := range f.values {
-			of := f.of[i]
+			of := f.formOf(i)
 			dst = appendNumber(dst, zigzag(v-last[of]))
 			last[of] = v
 		}
@@ -41,7 +40,7 @@ func (e *encoder) appendFirsts(dst []byte, b *Batch) []byte {
 	dst = append(dst, firstsAbove)
 	var used [forms]bool
 	for i, v := range f.values {
-		of := f.of[i]
+		of := f.formOf(i)
 		if !used[of] {
 			used[of] = true
 			dst = binary.AppendUvarint(dst, zigzag(f.least[of]))
@@ -54,12 +53,20 @@ func (e *encoder) appendFirsts(dst []byte, b *Batch) []byte {
 // firstsCoder is the memory that writing first integers needs.
 type firstsCoder struct {
 	values []int64 // of the runs of integral form that have samples
-	of     []form
+	of     []form  // of each, or empty: form is of all
+	form   form
 	least  [forms]int64
 	used   [forms]bool
 
 	chained, above int // the bits that the modes need, about
 	plane          []byte
+}
+
+func (f *firstsCoder) formOf(i int) form {
+	if len(f.of) == 0 {
+		return f.form
+	}
+	return f.of[i]
 }
 
 // collect takes the first integers of a batch.
@@ -102,16 +109,25 @@ func (e *encoder) appendPlanesOf(dst []byte) []byte {
 			dst = binary.AppendUvarint(dst, zigzag(f.least[of]))
 		}
 	}
-	var most uint64
-	for i, v := range f.values {
-		most |= uint64(v) - uint64(f.least[f.of[i]])
+	var all uint64
+	if len(f.of) == 0 {
+		least := f.least[f.form]
+		for i, v := range f.values {
+			f.values[i] = v - least
+			all |= uint64(v - least)
+		}
 	}
-	planes := (bits.Len64(most) + 7) / 8
+	for i, of := range f.of {
+		f.values[i] -= f.least[of]
+		all |= uint64(f.values[i])
+	}
+	planes := (bits.Len64(all) + 7) / 8
 	dst = append(dst, byte(planes))
 	f.plane = resize(f.plane, len(f.values))
 	for p := planes - 1; p >= 0; p-- {
+		shift := 8 * p
 		for i, v := range f.values {
-			f.plane[i] = byte((uint64(v) - uint64(f.least[f.of[i]])) >> (8 * p))
+			f.plane[i] = byte(uint64(v) >> shift)
 		}
 		dst = e.packer.appendChunks(dst, f.plane)
 	}

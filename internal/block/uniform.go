@@ -1,8 +1,11 @@
 package block
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math"
+	"math/bits"
+	"slices"
 
 	"weir/internal/sample"
 )
@@ -161,4 +164,98 @@ func (d *decoder) readUniformValues(dst *Batch, u uniform) error {
 		return fmt.Errorf("%w: the columns of integers are too short or too long", ErrCorrupt)
 	}
 	return nil
+}
+
+// findUniform says whether a batch is uniform and of int64: its floats may
+// need a form each. It has been validated.
+func (e *encoder) findUniform(b *Batch) (u uniform, ok bool) {
+	n := len(b.Handles)
+	if n == 0 || len(b.Keys) > 0 || b.Kinds[0] != sample.Int64 || b.Ends[0] == 0 || b.Ends[0]*n != b.Samples() {
+		return u, false
+	}
+	u = uniform{kind: sample.Int64, form: formInt, count: b.Ends[0]}
+	for i, end := range b.Ends {
+		if end != (i+1)*u.count || b.Kinds[i] != u.kind {
+			return u, false
+		}
+	}
+	return u, repeated(b.Times, u.count)
+}
+
+// repeated says whether a column is copies of its first n elements.
+func repeated(column []int64, n int) bool {
+	if n > 1 {
+		return slices.Equal(column[n:], column[:len(column)-n])
+	}
+	for _, v := range column {
+		if v != column[0] {
+			return false
+		}
+	}
+	return true
+}
+
+// appendUniform writes the sections of a uniform batch, but the extras.
+func (e *encoder) appendUniform(b *Batch, l *layout, u uniform) {
+	e.times.list = append(e.times.list[:0], b.Times[:u.count])
+	l.first, l.span = e.times.bounds()
+	c := &e.columns
+	runs := len(b.Handles)
+	table := c[sectionTable]
+	for _, v := range [...]uint64{uint64(u.kind), uint64(u.count)} {
+		table = appendConstant(table, v, runs)
+	}
+	if runs == 1 {
+		table = appendConstant(table, newVector, 1)
+	} else {
+		table = append(table, sameVector, newVector, 0, sameVector)
+		table = binary.AppendUvarint(table, uint64(runs-2))
+	}
+	c[sectionTable] = table
+	c[sectionHandles] = appendHandles(c[sectionHandles], b.Handles)
+	c[sectionTimeFirsts], c[sectionTimeTurns] = e.times.append(c[sectionTimeFirsts], c[sectionTimeTurns], l.first)
+
+	e.numbers, e.forms = resize(e.numbers, b.Samples()), resize(e.forms, runs)
+	for i, v := range b.Bits {
+		e.numbers[i] = int64(v)
+	}
+	for i := range e.forms {
+		e.forms[i] = u.form
+	}
+	e.firsts.collectUniform(e.numbers, u)
+	c[sectionFirsts] = e.appendFirsts(c[sectionFirsts])
+	if u.count > 1 {
+		c[sectionDeltas] = e.appendDeltas(c[sectionDeltas], b)
+		c[sectionStatistics] = e.appendStatistics(c[sectionStatistics], b)
+	}
+}
+
+// appendConstant appends a run-length column of one value.
+func appendConstant(dst []byte, v uint64, n int) []byte {
+	dst = binary.AppendUvarint(dst, v)
+	dst = append(dst, 0)
+	return binary.AppendUvarint(dst, uint64(n-1))
+}
+
+// collectUniform is collect for runs of one form and length.
+func (f *firstsCoder) collectUniform(numbers []int64, u uniform) {
+	f.used = [forms]bool{}
+	f.used[u.form] = true
+	f.of = f.of[:0]
+	if u.count == 1 {
+		f.values = append(f.values[:0], numbers...)
+	} else {
+		f.values = f.values[:0]
+		for at := 0; at < len(numbers); at += u.count {
+			f.values = append(f.values, numbers[at])
+		}
+	}
+	least, most := f.values[0], f.values[0]
+	for _, v := range f.values {
+		least, most = min(least, v), max(most, v)
+	}
+	f.least[u.form] = least
+	f.above = bits.Len64(zigzag(least)) + len(f.values)*bits.Len64(uint64(most)-uint64(least))
+	f.chained = f.above // not worth a pass of its own
+	f.form = u.form
 }
