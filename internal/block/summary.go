@@ -60,20 +60,8 @@ func (d *decoder) summarize(dst []Summary, body []byte, handles []sample.Handle)
 	if err != nil {
 		return nil, err
 	}
-	bounds := d.boundVectors()
-	from, eligible := &cursor{data: raw}, 0
-	for i := range d.runs {
-		if r := &d.runs[i]; r.count > 0 && summed(r.kind, r.count, bounds[r.vector].ascending) {
-			eligible++
-		}
-	}
-	if d.version == 1 {
-		eligible = 0
-	}
-	column := readLengths(from, eligible, 1)
-	d.known = resize(d.known, eligible)
-	fill(&column, d.known)
-	column.end()
+	from, bounds := &cursor{data: raw}, d.boundVectors()
+	d.readKnown(from, bounds)
 	next := d.known
 	for i := range d.runs {
 		r := &d.runs[i]
@@ -85,7 +73,7 @@ func (d *decoder) summarize(dst []Summary, body []byte, handles []sample.Handle)
 			if r.form.integral() {
 				first = begin.next(r.form)
 			}
-			if eligible > 0 && summed(r.kind, r.count, v.ascending) {
+			if len(next) > 0 && summed(r.kind, r.count, v.ascending) {
 				s.Known, next = next[0] == 1, next[1:]
 				if s.Known {
 					of := readStatistics(from, r.form, r.count, first)
@@ -102,6 +90,23 @@ func (d *decoder) summarize(dst []Summary, body []byte, handles []sample.Handle)
 		return nil, fmt.Errorf("%w: the column of first integers is too short or too long", ErrCorrupt)
 	}
 	return dst, checkEnd(from, "statistics")
+}
+
+// readKnown reads which of the runs that may have statistics have them.
+func (d *decoder) readKnown(from *cursor, bounds []bound) {
+	eligible := 0
+	for i := range d.runs {
+		if r := &d.runs[i]; r.count > 0 && summed(r.kind, r.count, bounds[r.vector].ascending) {
+			eligible++
+		}
+	}
+	if d.version == 1 { // it had none
+		eligible = 0
+	}
+	column := readLengths(from, eligible, 1)
+	d.known = resize(d.known, eligible)
+	fill(&column, d.known)
+	column.end()
 }
 
 // bound is the times of one vector.
