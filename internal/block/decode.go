@@ -22,6 +22,7 @@ type run struct {
 type decoder struct {
 	*layout
 	unpacker    unpacker
+	own         dictionaryCoder
 	runs        []run
 	handleList  []sample.Handle
 	vectors     references // of times
@@ -110,7 +111,7 @@ func (d *decoder) decode(dst *Batch, body []byte, want selection) error {
 		return nil
 	}
 	for _, read := range [...]func(*Batch) error{
-		d.readIntegers, d.readPlanes, d.readBools, d.readTexts, d.readExtras,
+		d.readIntegers, d.readPlanes, d.readOwn, d.readBools, d.readTexts, d.readExtras,
 	} {
 		if err := read(dst); err != nil {
 			return err
@@ -199,7 +200,11 @@ func (d *decoder) readTable() error {
 
 // readForms reads the forms of the float64 runs that have samples.
 func (d *decoder) readForms(c *cursor, floats int) {
-	column := readLengths(c, floats, uint64(formPlanes))
+	most := formDictionary
+	if d.version == 1 {
+		most = formPlanes
+	}
+	column := readLengths(c, floats, uint64(most))
 	for i := range d.runs {
 		if r := &d.runs[i]; r.count > 0 && r.kind == sample.Float64 {
 			r.form = form(column.next())

@@ -12,6 +12,7 @@ type encoder struct {
 	columns [sections][]byte
 	packed  []byte
 	packer  packer
+	own     ownRuns
 	forms   []form
 	numbers []int64
 	times   times
@@ -134,17 +135,22 @@ func (e *encoder) appendPlanes(dst []byte, b *Batch) []byte {
 			continue
 		}
 		start, end := b.Run(i)
-		var last uint64
-		for _, v := range b.Bits[start:end] {
-			x := v ^ last
-			last = v
-			for p := range 8 {
-				dst[p*n+at] = byte(x >> (56 - 8*p))
-			}
-			at++
-		}
+		putPlanes(dst[at:], n, b.Bits[start:end])
+		at += end - start
 	}
 	return dst
+}
+
+// putPlanes writes a run's floats into the planes, which are n bytes each.
+func putPlanes(dst []byte, n int, values []uint64) {
+	var last uint64
+	for i, v := range values {
+		x := v ^ last
+		last = v
+		for p := range 8 {
+			dst[p*n+i] = byte(x >> (56 - 8*p))
+		}
+	}
 }
 
 // appendBools appends the bools as bits, the first in the lowest bit.
@@ -207,6 +213,8 @@ func packsItself(section int, raw []byte) bool {
 		return len(raw) > 0 && raw[0] == firstsPlanes
 	case sectionDeltas:
 		return len(raw) > 0 && raw[0] == deltasPairs
+	case sectionOwn:
+		return true
 	}
 	return false
 }

@@ -7,7 +7,9 @@ import "weir/internal/sample"
 type form uint8
 
 const (
-	formPlanes form = maxScale + 1 + iota // floats, as byte planes
+	formPlanes     form = maxScale + 1 + iota // floats, as byte planes
+	formResidues                              // floats, as decimals and residues
+	formDictionary                            // floats, as ranks among their distinct values
 	formInt
 	formBool
 	formText
@@ -15,7 +17,10 @@ const (
 )
 
 // integral says whether values of the form go to the columns of integers.
-func (f form) integral() bool { return f != formPlanes && f <= formInt }
+func (f form) integral() bool { return f <= maxScale || f == formInt }
+
+// own says whether a run of the form is a column of its own.
+func (f form) own() bool { return f == formResidues || f == formDictionary }
 
 // formOf gives the form of a kind's values; of a float64 run it is chosen.
 func formOf(k sample.Kind) form {
@@ -56,9 +61,9 @@ func (e *encoder) chooseForms(b *Batch) {
 			scale, ok := scaleRun(e.numbers[start:end], b.Bits[start:end], 0, maxScale)
 			if ok {
 				f = form(scale)
-				if start < end {
-					seen[scale]++
-				}
+			}
+			if f = e.chooseOwn(b.Bits[start:end], e.numbers[start:end], f); f <= maxScale && start < end {
+				seen[f]++
 			}
 		}
 		e.forms = append(e.forms, f)

@@ -41,6 +41,7 @@ const (
 	sectionTextRefs          // one a string sample
 	sectionExtras            // qualities, versions, positions
 	sectionStatistics        // of long runs
+	sectionOwn               // floats whose runs are columns of their own
 	sections
 )
 

@@ -82,6 +82,8 @@ type packer struct {
 	huff  huff0.Scratch
 	small bool // try all that may make it smaller
 	trial []byte
+	// bodies are the chunks of one column.
+	bodies []byte
 }
 
 // pack appends raw to dst, packed as it is smallest by what was tried, and
@@ -133,13 +135,14 @@ func allEqual(raw []byte) bool {
 
 // appendChunks appends a long column in chunks: how each is stored, then all.
 func (p *packer) appendChunks(dst, raw []byte) []byte {
-	var bodies []byte
+	bodies := p.bodies[:0]
 	for part := range slices.Chunk(raw, chunk) {
 		start := len(bodies)
 		var mode int
 		bodies, mode = p.pack(bodies, part, false)
 		dst = appendNumber(dst, uint64(len(bodies)-start)<<2|uint64(mode))
 	}
+	p.bodies = bodies
 	return append(dst, bodies...)
 }
 
@@ -241,23 +244,4 @@ func (c *chunks) need(from, to int) error {
 		c.done[i] = true
 	}
 	return nil
-}
-
-// packFrame appends raw, packed as one zstd frame, to dst. ok is false, and
-// dst as it was, where that saves nothing.
-func packFrame(dst, raw []byte) (out []byte, ok bool) {
-	if len(raw) < leastPacked {
-		return dst, false
-	}
-	out = shared().fast.EncodeAll(raw, dst)
-	if len(out)-len(dst) >= len(raw) {
-		return out[:len(dst)], false
-	}
-	return out, true
-}
-
-// unpackFrame unpacks a frame into dst, whose length must be what it unpacks to.
-func unpackFrame(dst, packed []byte) error {
-	var u unpacker
-	return u.unpack(dst, packed, packZstd)
 }

@@ -73,11 +73,7 @@ func (e *encoder) appendDeltas(dst []byte, b *Batch) []byte {
 	if !ok {
 		dst = append(dst, deltasVarint)
 		e.integers(b, func(_ form, numbers []int64) {
-			last := numbers[0]
-			for _, n := range numbers[1:] {
-				dst = appendNumber(dst, zigzag(n-last))
-				last = n
-			}
+			dst = appendVarints(dst, numbers)
 		})
 		return dst
 	}
@@ -96,6 +92,16 @@ func (e *encoder) appendDeltas(dst []byte, b *Batch) []byte {
 		dst = appendEscapes(dst, e.pairs, e.escapes)
 	}
 	return e.packer.appendChunks(dst, e.pairs)
+}
+
+// appendVarints appends a run's deltas as varints.
+func appendVarints(dst []byte, numbers []int64) []byte {
+	last := numbers[0]
+	for _, n := range numbers[1:] {
+		dst = appendNumber(dst, zigzag(n-last))
+		last = n
+	}
+	return dst
 }
 
 // putPairs writes a run's deltas from a nibble on.

@@ -50,3 +50,38 @@ func benchmarkRun(b *testing.B, s column, body []byte, write func(), read func(*
 		report(b)
 	})
 }
+
+// BenchmarkPublic measures the public data sets, a block each.
+func BenchmarkPublic(b *testing.B) {
+	for _, set := range []struct {
+		name    string
+		columns []column
+	}{{"NAB", nab(b)}, {"ETTh1", ett(b)}} {
+		batch := batchOf(set.columns...)
+		run := func(name string, body []byte, step func() error) {
+			b.Run(name+"/"+set.name, func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					if err := step(); err != nil {
+						b.Fatal(err)
+					}
+				}
+				b.ReportMetric(float64(len(body))/float64(batch.Samples()), "B/value")
+				b.ReportMetric(float64(b.N)*float64(batch.Samples())/b.Elapsed().Seconds()/1e6, "Mvalues/s")
+			})
+		}
+		fast, err := Encode(nil, batch)
+		if err != nil {
+			b.Fatal(err)
+		}
+		small, err := EncodeSmall(nil, batch)
+		if err != nil {
+			b.Fatal(err)
+		}
+		var out []byte
+		var back Batch
+		run("encode", fast, func() (err error) { out, err = Encode(out[:0], batch); return err })
+		run("encodesmall", small, func() (err error) { out, err = EncodeSmall(out[:0], batch); return err })
+		run("decode", small, func() error { return Decode(&back, small) })
+	}
+}

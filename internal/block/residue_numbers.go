@@ -3,11 +3,8 @@ package block
 import (
 	"cmp"
 	"encoding/binary"
-	"errors"
 	"math/bits"
 	"slices"
-
-	"github.com/klauspost/compress/huff0"
 )
 
 // The integers that the forms of long float runs come down to, ranks and
@@ -27,34 +24,27 @@ const (
 	lastCode = ownCodes + 2*(64-8) + 1
 	// maxOrder is how often differences are taken at most.
 	maxOrder = 2
+	// guesses is how many predictions are compared: order 1 has two, one of
+	// them without a slope, since that of noise is noise itself.
+	guesses = maxOrder + 2
 	// judgedLength is how long the stretches are that an order is judged by.
 	judgedLength = 128
 	// medianStep is how many numbers there are for one whose median is sought.
 	medianStep = 8
-	// codesInChunk is how many codes share a Huffman table.
-	codesInChunk = 1 << 16
-	// A chunk of fewer codes is one Huffman stream, not four.
-	codesInFour = 512
-)
-
-// How a chunk of codes is written, in the lowest two bits of what precedes
-// it; above them is the length of what follows.
-const (
-	codesPlain = iota
-	codesEqual // the one code that all are
-	codesHuffman
-	codesPacked // a zstd frame
 )
 
 // numberCoder writes and reads columns of integers that are one run's own.
 // It is memory alone: no call depends on one before.
 type numberCoder struct {
-	huffman huff0.Scratch
-	codes   []byte
-	raw     []byte
-	frame   []byte
-	sample  []uint64
-	counts  [maxOrder + 1][256]int
+	packer   packer
+	unpacker unpacker
+	chunks   chunks
+
+	codes  []byte
+	raw    []byte
+	levels []uint64
+	slopes []uint64
+	counts [guesses][256]int
 }
 
 // appendNumbers appends numbers, which are signed and wrap around.
@@ -62,27 +52,23 @@ func (k *numberCoder) appendNumbers(dst []byte, numbers []uint64) []byte {
 	if len(numbers) == 0 {
 		return dst
 	}
-	order, center := k.predict(numbers)
+	order, center, slope := k.predict(numbers)
 	dst = append(dst, byte(order))
 	dst = binary.AppendUvarint(dst, zigzag(int64(center)))
-	var last, slope uint64
-	if order == maxOrder {
-		slope = numbers[min(1, len(numbers)-1)] - numbers[0]
-		last -= slope
+	if order > 0 {
 		dst = binary.AppendUvarint(dst, zigzag(int64(slope)))
 	}
+	last := center - slope
 	k.codes = slices.Grow(k.codes[:0], len(numbers))[:len(numbers)]
 	k.raw = k.raw[:0]
 	var held uint64 // raw bits that are not yet in k.raw
 	var filled uint
 	for i, n := range numbers {
-		n -= center
-		difference := n
-		switch order {
-		case 1:
-			difference -= last
-		case 2:
-			difference -= last + slope
+		difference := n - center
+		if order > 0 {
+			difference = n - last - slope
+		}
+		if order == 2 {
 			slope = n - last
 		}
 		last = n
@@ -103,10 +89,7 @@ func (k *numberCoder) appendNumbers(dst []byte, numbers []uint64) []byte {
 		k.raw = append(k.raw, byte(held))
 		held >>= 8
 	}
-	for chunk := range slices.Chunk(k.codes, codesInChunk) {
-		dst = k.appendCodes(dst, chunk)
-	}
-	return append(dst, k.raw...)
+	return append(k.packer.appendChunks(dst, k.codes), k.raw...)
 }
 
 // codeOf gives a zigzagged number's code and how many raw bits follow.
@@ -118,63 +101,52 @@ func codeOf(u uint64) (code byte, width uint) {
 	return byte(ownCodes + 2*(width-6) + uint(u>>width&1)), width
 }
 
-// appendCodes appends one chunk of codes.
-func (k *numberCoder) appendCodes(dst, codes []byte) []byte {
-	compress := huff0.Compress4X
-	if len(codes) < codesInFour {
-		compress = huff0.Compress1X
-	}
-	k.huffman.Reuse = huff0.ReusePolicyNone
-	packed, _, err := compress(codes, &k.huffman)
-	mode := uint64(codesHuffman)
-	switch {
-	case errors.Is(err, huff0.ErrUseRLE):
-		packed, mode = codes[:1], codesEqual
-	case err != nil:
-		packed, mode = codes, codesPlain
-	case len(packed) < len(codes)/5:
-		// A Huffman code is a bit at least; where one code is most of them,
-		// strings of it are worth looking for.
-		if frame, ok := packFrame(k.frame[:0], codes); ok && len(frame) < len(packed) {
-			k.frame, packed, mode = frame, frame, codesPacked
-		}
-	}
-	dst = binary.AppendUvarint(dst, uint64(len(packed))<<2|mode)
-	return append(dst, packed...)
-}
-
 // predict gives the order whose differences need the fewest bits, judged by
-// stretches of the numbers, and what is taken off all numbers first.
-func (k *numberCoder) predict(numbers []uint64) (order int, center uint64) {
-	k.sample = k.sample[:0]
+// stretches of the numbers, and what they begin with: for order 0 the level
+// that they are about, else the first number, and the slope that it goes on
+// with, which for order 1 is that of all.
+func (k *numberCoder) predict(numbers []uint64) (order int, center, slope uint64) {
+	k.levels, k.slopes = k.levels[:0], k.slopes[:0]
 	for part := range stretches(numbers, judgedLength) {
 		for i := 0; i < len(part); i += medianStep {
-			k.sample = append(k.sample, part[i])
+			k.levels = append(k.levels, part[i])
+			k.slopes = append(k.slopes, part[i]-part[max(i-1, 0)])
 		}
 	}
-	slices.SortFunc(k.sample, func(a, b uint64) int { return cmp.Compare(int64(a), int64(b)) })
-	center = k.sample[len(k.sample)/2]
-	k.counts = [maxOrder + 1][256]int{}
-	var costs [maxOrder + 1]int
+	center, slope = median(k.levels), median(k.slopes)
+	k.counts = [guesses][256]int{}
+	var costs [guesses]int
 	for part := range stretches(numbers, judgedLength) {
 		for i := maxOrder; i < len(part); i++ {
 			n, last, before := part[i], part[i-1], part[i-2]
-			for order, difference := range [...]uint64{n - center, n - last, n - 2*last + before} {
+			for guess, difference := range [guesses]uint64{n - center, n - last, n - last - slope, n - 2*last + before} {
 				code, width := codeOf(zigzag(int64(difference)))
-				k.counts[order][code]++
-				costs[order] += 256 * int(width)
+				k.counts[guess][code]++
+				costs[guess] += 256 * int(width)
 			}
 		}
 	}
+	best := 0
 	for i := range costs {
-		if costs[i] += entropy(&k.counts[i]); costs[i] < costs[order] {
-			order = i
+		if costs[i] += entropy(&k.counts[i]); costs[i] < costs[best] {
+			best = i
 		}
 	}
-	if order > 0 {
-		center = numbers[0]
+	switch best {
+	case 0:
+		return 0, center, 0
+	case 1:
+		return 1, numbers[0], 0
+	case 2:
+		return 1, numbers[0], slope
 	}
-	return order, center
+	return maxOrder, numbers[0], numbers[1] - numbers[0]
+}
+
+// median gives the middle of some signed numbers, which it sorts.
+func median(numbers []uint64) uint64 {
+	slices.SortFunc(numbers, func(a, b uint64) int { return cmp.Compare(int64(a), int64(b)) })
+	return numbers[len(numbers)/2]
 }
 
 // entropy gives what codes that occur so often need, in 1/256 bits.
@@ -219,81 +191,29 @@ func (k *numberCoder) readNumbers(from *cursor, out []uint64) {
 	}
 	order, center := from.uvarint(), uint64(from.varint())
 	var slope uint64
-	if order == maxOrder {
+	if order > 0 {
 		slope = uint64(from.varint())
 	}
 	k.codes = resize(k.codes, len(out))
-	for chunk := range slices.Chunk(k.codes, codesInChunk) {
-		k.readCodes(from, chunk)
-	}
-	if order > maxOrder || from.bad {
+	k.chunks.open(from, k.codes, &k.unpacker)
+	if order > maxOrder || from.bad || k.chunks.need(0, len(out)) != nil {
 		from.fail()
 		return
 	}
 	readDifferences(from, k.codes, out)
-	if order == 0 {
-		for i := range out {
-			out[i] += center
+	last := center - slope
+	for i, difference := range out {
+		switch order {
+		case 0:
+			last = center + difference
+		case 1:
+			last += slope + difference
+		case 2:
+			slope += difference
+			last += slope
 		}
-		return
-	}
-	if order == maxOrder {
-		out[0] += slope
-		sum(out)
-		out[0] -= slope
-	}
-	out[0] += center
-	sum(out)
-}
-
-// sum replaces differences by what they are the differences of.
-func sum(out []uint64) {
-	var last uint64
-	for i, n := range out {
-		last += n
 		out[i] = last
 	}
-}
-
-// readCodes reads one chunk of codes.
-func (k *numberCoder) readCodes(from *cursor, codes []byte) {
-	head := from.uvarint()
-	packed := from.take(head >> 2)
-	ok := false
-	switch head & 3 {
-	case codesPlain:
-		ok = len(packed) == len(codes)
-		copy(codes, packed)
-	case codesEqual:
-		if ok = len(packed) == 1; ok {
-			for i := range codes {
-				codes[i] = packed[0]
-			}
-		}
-	case codesHuffman:
-		ok = k.readHuffman(packed, codes)
-	case codesPacked:
-		ok = unpackFrame(codes, packed) == nil
-	}
-	if !ok {
-		from.fail()
-	}
-}
-
-// readHuffman unpacks a Huffman block that must hold len(codes) codes.
-func (k *numberCoder) readHuffman(packed, codes []byte) bool {
-	scratch, streams, err := huff0.ReadTable(packed, &k.huffman)
-	if err != nil {
-		return false
-	}
-	var out []byte
-	into := codes[:0:len(codes)]
-	if len(codes) < codesInFour {
-		out, err = scratch.Decoder().Decompress1X(into, streams)
-	} else {
-		out, err = scratch.Decoder().Decompress4X(into, streams)
-	}
-	return err == nil && len(out) == len(codes)
 }
 
 // readDifferences reads the raw bits and puts each difference together.

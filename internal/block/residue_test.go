@@ -128,7 +128,7 @@ func TestNumbersKeepEveryBit(t *testing.T) {
 // Each width of number alone, at the seams of chunks and of streams.
 func TestNumbersOfEveryWidth(t *testing.T) {
 	var k numberCoder
-	for _, n := range []int{1, 2, 3, codesInFour - 1, codesInFour, codesInChunk, codesInChunk + 1, 2*codesInChunk + 300} {
+	for _, n := range []int{1, 2, 3, leastFour - 1, leastFour, chunk, chunk + 1, 2*chunk + 300} {
 		for width := 0; width <= 64; width += 1 + n/2000 {
 			numbers := make([]uint64, n)
 			for i := range numbers {
@@ -170,9 +170,24 @@ func TestNumbersCostTheirNoise(t *testing.T) {
 	}
 }
 
+// A counter that goes on at about the same rate costs what the rate varies.
+func TestNumbersOfACounter(t *testing.T) {
+	var k numberCoder
+	r := rand.New(rand.NewPCG(9, 9))
+	numbers := make([]uint64, 20000)
+	for i := range numbers[1:] {
+		numbers[1+i] = numbers[i] + 100000 + uint64(r.IntN(16))
+	}
+	body := k.appendNumbers(nil, numbers)
+	if most := 20000*4/8 + 300; len(body) > most {
+		t.Errorf("%d bytes for 4 bits of noise, not at most %d", len(body), most)
+	}
+	readBack(t, "numbers", body, numbers, k.readNumbers)
+}
+
 // Readings that seldom change cost a part of a bit.
 func TestNumbersThatSeldomChange(t *testing.T) {
-	var k numberCoder
+	k := numberCoder{packer: packer{small: true}}
 	r := rand.New(rand.NewPCG(4, 4))
 	numbers := make([]uint64, 20000)
 	for i := range numbers {
@@ -279,20 +294,20 @@ func TestForgedFloatForms(t *testing.T) {
 		"an order there is not":        {[]byte{3, 0, 16, 0, 2, 4, 6}, k.readNumbers, false},
 		"too few plain codes":          {[]byte{0, 0, 12, 0, 2, 4}, k.readNumbers, false},
 		"too many plain codes":         {[]byte{0, 0, 20, 0, 2, 4, 6, 8}, k.readNumbers, false},
-		"two codes that all are":       {[]byte{0, 0, 8 | codesEqual, 2, 2}, k.readNumbers, false},
-		"a code there is not":          {append([]byte{0, 0, 4 | codesEqual, lastCode + 1}, make([]byte, 32)...), k.readNumbers, false},
-		"raw bits":                     {[]byte{0, 0, 4 | codesEqual, ownCodes, 0, 0, 0}, k.readNumbers, true},
-		"raw bits that are cut":        {[]byte{0, 0, 4 | codesEqual, ownCodes, 0, 0}, k.readNumbers, false},
+		"two codes that all are":       {[]byte{0, 0, 8 | packRepeat, 2, 2}, k.readNumbers, false},
+		"a code there is not":          {append([]byte{0, 0, 4 | packRepeat, lastCode + 1}, make([]byte, 32)...), k.readNumbers, false},
+		"raw bits":                     {[]byte{0, 0, 4 | packRepeat, ownCodes, 0, 0, 0}, k.readNumbers, true},
+		"raw bits that are cut":        {[]byte{0, 0, 4 | packRepeat, ownCodes, 0, 0}, k.readNumbers, false},
 		"raw bits that are left over":  {[]byte{0, 0, 16, 0, 0, 0, ownCodes, 0x3F}, k.readNumbers, true},
 		"raw bits that are not 0":      {[]byte{0, 0, 16, 0, 0, 0, ownCodes, 0x7F}, k.readNumbers, false},
 		"no end of patches":            {append([]byte{0, 255, 255, 255, 255, 255, 255, 255, 255, 127}, good...), k.readResidues, false},
 		"residues":                     {append([]byte{0, 0}, good...), k.readResidues, true},
 		"a scale there is not":         {append([]byte{32, 0}, good...), k.readResidues, false},
-		"more patches than values":     {append(append([]byte{0, 5}, good...), 0, 0, 4|codesEqual, 0, 0, 0, 4|codesEqual, 0), k.readResidues, false},
-		"a patch":                      {append(append([]byte{0, 1}, good...), 0, 0, 4|codesEqual, 6, 0, 0, 4|codesEqual, 0), k.readResidues, true},
-		"a patch past the end":         {append(append([]byte{0, 1}, good...), 0, 0, 4|codesEqual, 8, 0, 0, 4|codesEqual, 0), k.readResidues, false},
+		"more patches than values":     {append(append([]byte{0, 5}, good...), 0, 0, 4|packRepeat, 0, 0, 0, 4|packRepeat, 0), k.readResidues, false},
+		"a patch":                      {append(append([]byte{0, 1}, good...), 0, 0, 4|packRepeat, 6, 0, 0, 4|packRepeat, 0), k.readResidues, true},
+		"a patch past the end":         {append(append([]byte{0, 1}, good...), 0, 0, 4|packRepeat, 8, 0, 0, 4|packRepeat, 0), k.readResidues, false},
 		"a dictionary":                 {append(append([]byte{4, 0, 0}, good...), good...), k.readDictionary, true},
-		"more distinct than values":    {append([]byte{5, 0, 0, 0, 0, 4 | codesEqual, 0}, good...), k.readDictionary, false},
+		"more distinct than values":    {append([]byte{5, 0, 0, 0, 0, 4 | packRepeat, 0}, good...), k.readDictionary, false},
 		"a rank there is not":          {append(append([]byte{4, 0, 0}, good...), 0, 0, 16, 0, 2, 4, 8), k.readDictionary, false},
 		"a negative rank":              {append(append([]byte{4, 0, 0}, good...), 0, 0, 16, 0, 2, 4, 1), k.readDictionary, false},
 		"ranks of an empty dictionary": {append([]byte{0, 0, 0}, good...), k.readDictionary, false},

@@ -1,0 +1,140 @@
+package block
+
+import (
+	"encoding/binary"
+	"fmt"
+)
+
+// From how many samples on a run of floats may be a column of its own, with
+// tables of its own: at the fast effort, and at the higher one.
+const (
+	leastOwn      = 128
+	leastOwnSmall = 24
+)
+
+// How many bits a value make it worth comparing with planes, and at the fast
+// effort, which compares nothing, make planes the guess: noise is best left
+// as it is.
+const (
+	doubtfulBits = 24
+	noiseBits    = 48
+)
+
+// ownRuns is the memory for runs that are columns of their own.
+type ownRuns struct {
+	coder       dictionaryCoder
+	body, other []byte
+}
+
+// chooseOwn gives a run of floats its form: f, which is planes or that of
+// decimals, whose integers are at hand then, or one that makes it a column
+// of its own, which is written at once.
+func (e *encoder) chooseOwn(values []uint64, numbers []int64, f form) form {
+	least := leastOwn
+	if e.packer.small {
+		least = leastOwnSmall
+	}
+	if len(values) < least || f != formPlanes && areNear(numbers) {
+		return f
+	}
+	choose := e.ownFast
+	if e.packer.small {
+		choose = e.ownSmall
+	}
+	e.own.coder.packer.small = e.packer.small
+	body, own := choose(values, numbers, f)
+	if own != f {
+		column := binary.AppendUvarint(e.columns[sectionOwn], uint64(len(body)))
+		e.columns[sectionOwn] = append(column, body...)
+	}
+	return own
+}
+
+// areNear says whether neighbours lie so close that their distances suit
+// pairs, which nothing beats in speed.
+func areNear(numbers []int64) bool {
+	near := 0
+	for i, n := range numbers[1:] {
+		if zigzag(n-numbers[i]) < escape {
+			near++
+		}
+	}
+	return near*8 >= (len(numbers)-1)*7
+}
+
+// ownFast takes the first form that looks good.
+func (e *encoder) ownFast(values []uint64, _ []int64, f form) (body []byte, own form) {
+	o := &e.own
+	d := decimals{scale: int(f)}
+	if f == formPlanes {
+		var ok bool
+		if o.body, ok = o.coder.appendDictionary(o.body[:0], values, repeatsFast); ok {
+			return o.body, formDictionary
+		}
+		var each int
+		if d, each = chooseDecimals(values, glance); each > noiseBits {
+			return nil, f
+		}
+	}
+	o.body = o.coder.appendResidues(o.body[:0], values, d)
+	return o.body, formResidues
+}
+
+// ownSmall takes the smallest.
+func (e *encoder) ownSmall(values []uint64, numbers []int64, f form) (body []byte, own form) {
+	o := &e.own
+	d := decimals{scale: int(f)}
+	if f == formPlanes {
+		d, _ = chooseDecimals(values, study)
+	}
+	o.body = o.coder.appendResidues(o.body[:0], values, d)
+	body, own = o.body, formResidues
+	var ok bool
+	if o.other, ok = o.coder.appendDictionary(o.other[:0], values, repeatsSmall); ok && len(o.other) < len(body) {
+		o.body, o.other = o.other, o.body
+		body, own = o.body, formDictionary
+	}
+	if f == formPlanes {
+		if len(body)*8 < doubtfulBits*len(values) {
+			return body, own
+		}
+		o.other = resize(o.other, 8*len(values))
+		putPlanes(o.other, len(values), values)
+	} else {
+		o.other = appendVarints(o.other[:0], numbers)
+	}
+	e.packed, _ = e.packer.pack(e.packed[:0], o.other, f != formPlanes)
+	if len(e.packed) <= len(body) {
+		return nil, f
+	}
+	return body, own
+}
+
+// readOwn reads the runs that are columns of their own.
+func (d *decoder) readOwn(dst *Batch) error {
+	raw, err := d.section(sectionOwn)
+	if err != nil {
+		return err
+	}
+	from, out := &cursor{data: raw}, dst.Bits
+	for i := range d.runs {
+		r := &d.runs[i]
+		if r.form.own() && r.count > 0 {
+			body := &cursor{data: from.take(from.uvarint())}
+			switch {
+			case !r.taken:
+			case r.form == formResidues:
+				d.own.readResidues(body, out[:r.count])
+			default:
+				d.own.readDictionary(body, out[:r.count])
+			}
+			if r.taken && !body.done() {
+				return fmt.Errorf("%w: run %d of floats is too short or too long", ErrCorrupt, i)
+			}
+		}
+		if r.taken {
+			out = out[r.count:]
+		}
+	}
+	return checkEnd(from, "runs of floats")
+}
