@@ -129,7 +129,7 @@ func (e *encoder) appendPlanesOf(dst []byte) []byte {
 		for i, v := range f.values {
 			f.plane[i] = byte(uint64(v) >> shift)
 		}
-		dst = e.packer.appendChunks(dst, f.plane)
+		dst = e.packer.appendChunks(dst, f.plane, false)
 	}
 	return dst
 }

@@ -19,6 +19,7 @@ var update = flag.Bool("update", false, "write the golden files anew")
 func goldens() map[string]model {
 	return map[string]model{
 		"v1-small": smallModel(), "v1-wide": wideModel(29, 30), "v2-small": smallModel(), "v2-wide": wideModel(29, 30),
+		"v2-floats": floatsModel(),
 	}
 }
 

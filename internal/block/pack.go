@@ -134,12 +134,12 @@ func allEqual(raw []byte) bool {
 }
 
 // appendChunks appends a long column in chunks: how each is stored, then all.
-func (p *packer) appendChunks(dst, raw []byte) []byte {
+func (p *packer) appendChunks(dst, raw []byte, repeats bool) []byte {
 	bodies := p.bodies[:0]
 	for part := range slices.Chunk(raw, chunk) {
 		start := len(bodies)
 		var mode int
-		bodies, mode = p.pack(bodies, part, false)
+		bodies, mode = p.pack(bodies, part, repeats)
 		dst = appendNumber(dst, uint64(len(bodies)-start)<<2|uint64(mode))
 	}
 	p.bodies = bodies

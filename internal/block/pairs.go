@@ -91,7 +91,7 @@ func (e *encoder) appendDeltas(dst []byte, b *Batch) []byte {
 	if len(e.escapes) > 0 {
 		dst = appendEscapes(dst, e.pairs, e.escapes)
 	}
-	return e.packer.appendChunks(dst, e.pairs)
+	return e.packer.appendChunks(dst, e.pairs, false)
 }
 
 // appendVarints appends a run's deltas as varints.

@@ -82,6 +82,7 @@ func BenchmarkPublic(b *testing.B) {
 		var back Batch
 		run("encode", fast, func() (err error) { out, err = Encode(out[:0], batch); return err })
 		run("encodesmall", small, func() (err error) { out, err = EncodeSmall(out[:0], batch); return err })
-		run("decode", small, func() error { return Decode(&back, small) })
+		run("decode", fast, func() error { return Decode(&back, fast) })
+		run("decodesmall", small, func() error { return Decode(&back, small) })
 	}
 }

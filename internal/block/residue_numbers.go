@@ -89,7 +89,19 @@ func (k *numberCoder) appendNumbers(dst []byte, numbers []uint64) []byte {
 		k.raw = append(k.raw, byte(held))
 		held >>= 8
 	}
-	return append(k.packer.appendChunks(dst, k.codes), k.raw...)
+	return append(k.packer.appendChunks(dst, k.codes, seldomChanges(k.codes)), k.raw...)
+}
+
+// seldomChanges says whether most codes are like the one before: a Huffman
+// code is a bit at least, so that strings of them are worth looking for.
+func seldomChanges(codes []byte) bool {
+	same := 0
+	for i, c := range codes[1:] {
+		if c == codes[i] {
+			same++
+		}
+	}
+	return same*4 > len(codes)*3
 }
 
 // codeOf gives a zigzagged number's code and how many raw bits follow.

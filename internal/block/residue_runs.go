@@ -20,6 +20,9 @@ const (
 	noiseBits    = 48
 )
 
+// sharing is the part that a short run saves, about, whose tables are shared.
+const sharing = 4
+
 // ownRuns is the memory for runs that are columns of their own.
 type ownRuns struct {
 	coder       dictionaryCoder
@@ -41,7 +44,6 @@ func (e *encoder) chooseOwn(values []uint64, numbers []int64, f form) form {
 	if e.packer.small {
 		choose = e.ownSmall
 	}
-	e.own.coder.packer.small = e.packer.small
 	body, own := choose(values, numbers, f)
 	if own != f {
 		column := binary.AppendUvarint(e.columns[sectionOwn], uint64(len(body)))
@@ -104,7 +106,11 @@ func (e *encoder) ownSmall(values []uint64, numbers []int64, f form) (body []byt
 		o.other = appendVarints(o.other[:0], numbers)
 	}
 	e.packed, _ = e.packer.pack(e.packed[:0], o.other, f != formPlanes)
-	if len(e.packed) <= len(body) {
+	most := len(e.packed)
+	if len(values) < leastOwn {
+		most -= most / sharing
+	}
+	if len(body) >= most {
 		return nil, f
 	}
 	return body, own

@@ -33,6 +33,32 @@ func ownModel(seed uint64, longest int) (b *Batch, handles []sample.Handle) {
 	return b, handles
 }
 
+// floatsModel is the golden block of runs of floats that are columns of their
+// own: read by two divisions, few distinct ones, through a float32.
+func floatsModel() model {
+	var m model
+	n := int64(7396732207)
+	for i := range 3 {
+		run := modelRun{handle: sample.NewHandle(1, uint32(i)), kind: sample.Float64}
+		for j := range int64(150) {
+			n += j * j * 7919 % 40013
+			bits := [...]uint64{twice(n, 2, 6), math.Float64bits(math.Sqrt(float64(j * j % 7))), decimals{2, true}.join(uint64(n % 30011))}[i]
+			run.samples = append(run.samples, modelSample{Sample: sample.Sample{
+				Time: (1767571200 + 10*j) * 1e9, Value: sample.Value{Kind: sample.Float64, Bits: bits},
+			}})
+		}
+		m.runs = append(m.runs, run)
+	}
+	return m
+}
+
+func TestGoldenFloatsHaveTheirForms(t *testing.T) {
+	got := formsOf(t, mustEncode(t, floatsModel()))
+	if got[formResidues] != 2 || got[formDictionary] != 1 {
+		t.Errorf("forms %v", got)
+	}
+}
+
 // formsOf gives how often each form is in a block.
 func formsOf(t fatal, body []byte) map[form]int {
 	d := new(decoder)

@@ -187,7 +187,7 @@ func TestNumbersOfACounter(t *testing.T) {
 
 // Readings that seldom change cost a part of a bit.
 func TestNumbersThatSeldomChange(t *testing.T) {
-	k := numberCoder{packer: packer{small: true}}
+	var k numberCoder
 	r := rand.New(rand.NewPCG(4, 4))
 	numbers := make([]uint64, 20000)
 	for i := range numbers {
