@@ -62,7 +62,11 @@ func TestGoldenFloatsHaveTheirForms(t *testing.T) {
 // formsOf gives how often each form is in a block.
 func formsOf(t fatal, body []byte) map[form]int {
 	d := new(decoder)
-	if err := d.open(body); err != nil {
+	var err error
+	if d.layout, err = parse(body); err == nil {
+		err = d.open()
+	}
+	if err != nil {
 		t.Fatalf("%v", err)
 	}
 	out := map[form]int{}

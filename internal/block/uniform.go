@@ -128,7 +128,7 @@ func repeat[T any](out, part []T) {
 }
 
 func (d *decoder) readUniformValues(dst *Batch, u uniform) error {
-	for _, section := range [...]int{sectionPlanes, sectionBools, sectionTexts, sectionTextRefs} {
+	for _, section := range [...]int{sectionPlanes, sectionBools, sectionTexts, sectionTextRefs, sectionOwn} {
 		if d.parts[section].raw > 0 {
 			return fmt.Errorf("%w: values of no runs", ErrCorrupt)
 		}
