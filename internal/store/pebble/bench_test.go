@@ -3,12 +3,15 @@ package pebble
 import (
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"weir/internal/sample"
 	"weir/internal/store"
 )
 
@@ -124,4 +127,100 @@ func BenchmarkQuery(b *testing.B) {
 			b.Fatal(n, err)
 		}
 	}
+}
+
+// BenchmarkDelete lives through a day: each hour 60 flushes of four buckets,
+// 20 KiB an item, are merged into two items a bucket of 0.4 times their bytes,
+// and the hour before is swept. It reports what reaches the disk for each byte
+// that was written, and what the table and its blob files take at the end for
+// each byte that is left.
+func BenchmarkDelete(b *testing.B) {
+	for b.Loop() {
+		disk := &countingDisk{FS: vfs.Default}
+		s := openBench(b, disk)
+		day := &mergedDay{store: s, source: rand.New(rand.NewPCG(1, 2)), body: make([]byte, 1<<20)}
+		_, _ = rand.NewChaCha8([32]byte{}).Read(day.body)
+		if err := day.run(); err != nil {
+			b.Fatal(err)
+		}
+		left := settledBlobs(s, "t", int64(float64(day.left)*1.3))
+		size, err := s.Size(background(), "t")
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.ReportMetric(float64(disk.written.Load())/float64(day.written), "written/byte")
+		b.ReportMetric(float64(left)/float64(day.left), "blobs/left")
+		b.ReportMetric(float64(size)/float64(day.left), "disk/left")
+		if err := s.Close(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// settledBlobs waits until a table's blob files take at most so much, or
+// nothing more happens, and gives what they take.
+func settledBlobs(s *Store, table string, most int64) (bytes int64) {
+	for range 10_000 {
+		m := s.tables[table].current.db.Metrics()
+		bytes = int64(m.BlobFiles.LiveSize + m.BlobFiles.ObsoleteSize + m.BlobFiles.ZombieSize)
+		if bytes <= most && m.Compact.NumInProgress == 0 {
+			break
+		}
+		runtime.Gosched()
+	}
+	return bytes
+}
+
+// mergedDay writes, merges and deletes as BenchmarkDelete says.
+type mergedDay struct {
+	store         *Store
+	source        *rand.Rand
+	body          []byte
+	written, left int64
+	sizes         map[store.ItemKey]int64
+}
+
+func (d *mergedDay) run() error {
+	d.sizes = map[store.ItemKey]int64{}
+	var before []store.ItemKey
+	for hour := range int64(24) {
+		var flushed []store.ItemKey
+		for range 60 {
+			keys, err := d.write(hour, 1, 20<<10)
+			if err != nil {
+				return err
+			}
+			flushed = append(flushed, keys...)
+		}
+		if _, err := d.write(hour, 2, 240<<10); err != nil {
+			return err
+		}
+		if err := d.sweep(before); err != nil {
+			return err
+		}
+		before = flushed
+	}
+	return d.sweep(before)
+}
+
+// write writes some items to each of four buckets, as one flush.
+func (d *mergedDay) write(span int64, parts, size int) ([]store.ItemKey, error) {
+	flush := store.FlushID{Epoch: 1, Nonce: d.source.Uint64()}
+	var list []store.Item
+	for n := range 4 * parts {
+		key := store.ItemKey{Bucket: sample.Shard(n % 4 * 256), Span: span, Flush: flush, Part: uint16(n / 4)}
+		at := d.source.IntN(len(d.body) - size)
+		list = append(list, store.Item{Key: key, Body: d.body[at : at+size]})
+		d.sizes[key] = int64(size)
+		d.written += int64(size)
+		d.left += int64(size)
+	}
+	return keysOf(list), d.store.Write(background(), "t", list)
+}
+
+func (d *mergedDay) sweep(keys []store.ItemKey) error {
+	for _, key := range keys {
+		d.left -= d.sizes[key]
+	}
+	return d.store.Delete(background(), "t", keys)
 }

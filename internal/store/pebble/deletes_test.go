@@ -1,7 +1,9 @@
 package pebble
 
 import (
+	"bytes"
 	"errors"
+	"runtime"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -74,5 +76,70 @@ func TestDeleteOnAFullDisk(t *testing.T) {
 	}
 	if !partial {
 		t.Error("no delete was carried out in part: the test tests nothing")
+	}
+}
+
+// TestRoomComesBack deletes most of a table, and all of another: blob files
+// that hold only deleted bodies go away, those that hold some are rewritten,
+// and what is left is read as it was.
+func TestRoomComesBack(t *testing.T) {
+	s := openMem(t, memConfig(vfs.NewMem()))
+	for table, keep := range map[string]int{"most": 7, "all": 0} {
+		must(t, "ensure", s.Ensure(background(), table))
+		all := items(1, 400, 50<<10)
+		must(t, "write", s.Write(background(), table, all))
+		var gone []store.ItemKey
+		var kept []store.Item
+		for n, item := range all {
+			if keep > 0 && n%keep == 0 {
+				kept = append(kept, item)
+			} else {
+				gone = append(gone, item.Key)
+			}
+		}
+		must(t, "delete", s.Delete(background(), table, gone))
+		most := int64(len(kept)) * 50 << 10 * 14 / 10
+		for size := int64(1) << 40; size > most; { // behind the calls
+			size = blobBytes(t, s, table)
+			runtime.Gosched()
+		}
+		find(t, s, table, kept)
+		must(t, "delete what is not there", s.Delete(background(), table, gone))
+		if !s.tables[table].evict(s) {
+			t.Fatal("an idle table was not evicted")
+		}
+		find(t, s, table, kept)
+	}
+}
+
+// blobBytes gives what a table's blob files take on the disk.
+func blobBytes(t *testing.T, s *Store, table string) (size int64) {
+	t.Helper()
+	names, err := s.cfg.FS.List(s.path(folderWeeks, table))
+	must(t, "list", err)
+	for _, name := range names {
+		if !strings.HasSuffix(name, blobSuffix) {
+			continue
+		}
+		if info, err := s.cfg.FS.Stat(s.path(folderWeeks, table, name)); err == nil {
+			size += info.Size()
+		}
+	}
+	return size
+}
+
+// find reads a table's first bucket and wants these items.
+func find(t *testing.T, s *Store, table string, want []store.Item) {
+	t.Helper()
+	n := 0
+	must(t, "query", s.Query(background(), table, 1, 0, 1<<40, func(i store.Item) bool {
+		if n >= len(want) || i.Key != want[n].Key || !bytes.Equal(i.Body, want[n].Body) {
+			t.Fatalf("%s: item %d is %+v of %d bytes", table, n, i.Key, len(i.Body))
+		}
+		n++
+		return true
+	}))
+	if n != len(want) {
+		t.Fatalf("%s: %d items; want %d", table, n, len(want))
 	}
 }

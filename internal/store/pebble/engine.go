@@ -1,12 +1,17 @@
 package pebble
 
 import (
+	"errors"
+
 	engine "github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/sstable"
 )
 
 // separated is the length from which an item's body is kept apart from its key.
 const separated = 1 << 10
+
+// garbage is the share of deleted bodies that a table's blob files may keep.
+const garbage = 0.2
 
 // makeFolder makes an empty Pebble folder under another name and renames it,
 // so that one that has its name is whole. The parent is left to sync.
@@ -38,7 +43,9 @@ func (s *Store) openInstance(path string, table, create bool) (*instance, error)
 		}
 	}
 	g := newGuard(s.cfg.FS)
+	g.report = s.damaged
 	l := logger{log: s.cfg.Logger.With("path", path), guard: g}
+	i := &instance{guard: g}
 	opts := &engine.Options{
 		FS:                          g,
 		Logger:                      l,
@@ -49,14 +56,10 @@ func (s *Store) openInstance(path string, table, create bool) (*instance, error)
 		ErrorIfNotExists:            !create,
 		FormatMajorVersion:          engine.FormatValueSeparation,
 		CompactionConcurrencyRange:  func() (int, int) { return 1, 1 },
-		EventListener: &engine.EventListener{
-			BackgroundError: func(err error) { l.Errorf("background error: %v", err) },
-			// Pebble's own answer is to give up; reads give the error anyway.
-			DataCorruption: func(info engine.DataCorruptionInfo) { l.Errorf("%s", info) },
-		},
+		EventListener:               s.listener(i, l),
 	}
 	if table {
-		opts.Experimental.ValueSeparationPolicy = separation
+		opts.Experimental.ValueSeparationPolicy = i.separation
 	}
 	for i := range opts.Levels {
 		opts.Levels[i].FilterPolicy = engine.NoFilterPolicy
@@ -73,20 +76,49 @@ func (s *Store) openInstance(path string, table, create bool) (*instance, error)
 	if err != nil {
 		return nil, err
 	}
-	return &instance{db: db, guard: g}, nil
+	i.db = db
+	whole, err := checkBlobFiles(db, g, path)
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	i.rewrites.Store(whole)
+	return i, nil
+}
+
+// listener takes what Pebble tells of its work.
+func (s *Store) listener(i *instance, l logger) *engine.EventListener {
+	return &engine.EventListener{
+		BackgroundError: func(err error) { l.Errorf("background error: %v", err) },
+		// Pebble's own answer is to give up; reads give the error anyway.
+		DataCorruption: func(info engine.DataCorruptionInfo) {
+			l.Errorf("%s", info)
+			s.damaged(info.Path, info.Details.Error())
+		},
+		BlobFileRewriteEnd: func(info engine.BlobFileRewriteInfo) {
+			if info.Err != nil && !errors.Is(info.Err, engine.ErrCancelledCompaction) {
+				i.rewrites.Store(false) // else Pebble would try this file for ever
+				l.Errorf("room is not given back until the table is opened again: %v", info.Err)
+			}
+		},
+	}
 }
 
 // separation keeps the items' bodies apart from their keys, so that compactions
-// move keys only: a body is written to the log, once to a blob file, and never
-// again. BenchmarkWrite sees two bytes reach the disk for each byte of an item,
-// and six without.
+// move keys only: a body is written to the log and once to a blob file.
+// BenchmarkWrite sees two bytes reach the disk for each byte of an item, and
+// six without.
 //
-// Blob files are never rewritten. Items are not updated, so there is hardly
-// garbage in them; and Pebble panics where it finds one corrupt
-// (cockroachdb/pebble #5127), which must not happen behind the calls.
-func separation() engine.ValueSeparationPolicy {
-	return engine.ValueSeparationPolicy{
+// A blob file goes when nothing refers to it. What is left of those that hold
+// deleted bodies is written anew, the emptiest first, until no more than a
+// share of all bodies is garbage; BenchmarkDelete has the figures. A table of
+// which a blob file is damaged is left as it is.
+func (i *instance) separation() engine.ValueSeparationPolicy {
+	policy := engine.ValueSeparationPolicy{
 		Enabled: true, MinimumSize: separated,
 		MaxBlobReferenceDepth: 1 << 20, TargetGarbageRatio: 1,
 	}
+	if i.rewrites.Load() {
+		policy.TargetGarbageRatio = garbage
+	}
+	return policy
 }

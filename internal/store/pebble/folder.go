@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	engine "github.com/cockroachdb/pebble/v2"
@@ -38,6 +39,8 @@ type instance struct {
 	guard    *guard
 	journals journalEnds
 	records  recordLocks
+	rewrites atomic.Bool  // Pebble may rewrite blob files
+	deletes  atomic.Int64 // since the keys were compacted
 
 	mu      sync.Mutex
 	users   int

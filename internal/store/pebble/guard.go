@@ -21,18 +21,27 @@ type guard struct {
 
 	// busy is held for reading during each change, so that drain can tell
 	// when the last one that began before the freeze is over.
-	busy  sync.RWMutex
-	cause atomic.Pointer[error]
+	busy   sync.RWMutex
+	cause  atomic.Pointer[error]
+	frozen chan struct{} // closed when there is a cause
 	// sink makes the files of a frozen folder. They stay empty.
 	sink *vfs.MemFS
+	// report takes damage that is found in a file; it may be nil.
+	report func(path, what string)
 }
 
 var _ vfs.FS = (*guard)(nil)
 
-func newGuard(fs vfs.FS) *guard { return &guard{FS: fs, sink: vfs.NewMem()} }
+func newGuard(fs vfs.FS) *guard {
+	return &guard{FS: fs, sink: vfs.NewMem(), frozen: make(chan struct{})}
+}
 
 // freeze stops all changes; the first cause stays.
-func (g *guard) freeze(cause error) { g.cause.CompareAndSwap(nil, &cause) }
+func (g *guard) freeze(cause error) {
+	if g.cause.CompareAndSwap(nil, &cause) {
+		close(g.frozen)
+	}
+}
 
 // failure gives what froze the folder, or nil. When it gives nil after a call
 // of Pebble that wrote, all that the call wrote and synced is on the disk.

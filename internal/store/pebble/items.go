@@ -91,6 +91,7 @@ func (s *Store) Delete(ctx context.Context, table string, keys []store.ItemKey) 
 			}
 			deleted += n
 		}
+		i.tidy(ctx, s.path(folderWeeks, table), len(keys), s)
 		return nil
 	})
 	if err == nil || !begun {

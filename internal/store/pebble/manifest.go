@@ -85,9 +85,15 @@ func readChunk(data []byte, at int) (kind byte, size int) {
 	if kind < chunkFull || kind > chunkLast || size == chunkHeader || size > left {
 		return 0, 0
 	}
-	sum := crc32.Checksum(head[6:size], crc32.MakeTable(crc32.Castagnoli))
-	if sum>>15|sum<<17 != binary.LittleEndian.Uint32(head)-0xa282ead8 {
+	if checksum(head[6:size]) != binary.LittleEndian.Uint32(head) {
 		return 0, 0
 	}
 	return kind, size
+}
+
+// checksum is the masked CRC that Pebble writes, as LevelDB's log format
+// defines it.
+func checksum(data []byte) uint32 {
+	sum := crc32.Checksum(data, crc32.MakeTable(crc32.Castagnoli))
+	return (sum>>15 | sum<<17) + 0xa282ead8
 }
