@@ -98,12 +98,15 @@ func newConfig(d deps) *cobra.Command {
 func newDoctor(d deps) *cobra.Command {
 	var f serverFlags
 	var items bool
+	var aside string
 	c := &cobra.Command{
 		Use:   "doctor",
 		Short: "Check a data folder that no instance is running on",
 		Long: `Opens a data folder, reads every journal to its end and every item that a
 journal names, and says what it found. Nothing is changed. With --items it
-writes every stored sample as a JSON line, as written, for an audit.`,
+writes every stored sample as a JSON line, as written, for an audit. With
+--set-aside it moves a table that is damaged to store/damaged, whole; its name
+stays taken until the week is dropped.`,
 		Example: `  weir doctor --data weir-data
   weir doctor --data weir-data --items > samples.jsonl`,
 		Args: cobra.NoArgs,
@@ -119,9 +122,12 @@ writes every stored sample as a JSON line, as written, for an audit.`,
 			if err != nil {
 				return err
 			}
-			if items {
+			switch {
+			case aside != "":
+				err = app.SetAside(c.Context(), a, aside)
+			case items:
 				err = app.DumpItems(c.Context(), a, d.out)
-			} else {
+			default:
 				err = report(c.Context(), a, d.out)
 			}
 			return errors.Join(err, a.Close())
@@ -129,6 +135,7 @@ writes every stored sample as a JSON line, as written, for an audit.`,
 	}
 	f.add(c)
 	c.Flags().BoolVar(&items, "items", false, "write every sample of every named item as a JSON line")
+	c.Flags().StringVar(&aside, "set-aside", "", "move this table, which a check found damaged, out of the way")
 	return c
 }
 

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"weir/internal/block"
@@ -38,7 +39,33 @@ func Check(ctx context.Context, a *App) (Report, error) {
 			return r, err
 		}
 	}
-	return r, nil
+	return r, a.checkStore(ctx, &r)
+}
+
+// checkStore reads all of the store's files, where it has files.
+func (a *App) checkStore(ctx context.Context, r *Report) error {
+	inspector, ok := a.store.(store.Inspector)
+	if !ok {
+		return nil
+	}
+	list, err := inspector.Verify(ctx)
+	for _, d := range list {
+		r.Problems = append(r.Problems, fmt.Sprintf("store, %s: %s: %s", d.Owner, d.Path, d.What))
+	}
+	return err
+}
+
+// SetAside moves a table of the store out of the way, whose damage a check has
+// found.
+func SetAside(ctx context.Context, a *App, table string) error {
+	inspector, ok := a.store.(store.Inspector)
+	if !ok {
+		return errors.New("this store has no files to set aside")
+	}
+	if _, err := inspector.Verify(ctx); err != nil {
+		return err
+	}
+	return inspector.SetAside(ctx, table)
 }
 
 func (a *App) checkJournal(ctx context.Context, j *journal.Journal, r *Report) error {

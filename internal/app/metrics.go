@@ -9,6 +9,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"weir/internal/store"
 )
 
 // metrics serves Weir's own metrics in Prometheus' text format.
@@ -61,6 +63,11 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
+	if inspector, ok := c.store.(store.Inspector); ok {
+		if list, err := inspector.Damage(ctx); err == nil {
+			gauge("weir_store_damaged", "Files and tables that were found damaged; weir doctor names them.", float64(len(list)))
+		}
+	}
 	for queue := range c.queues.Queues() {
 		d, err := c.queues.Depth(ctx, queue)
 		if err != nil {

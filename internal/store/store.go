@@ -149,7 +149,9 @@ type Tables interface {
 	// Query calls yield for the items of a bucket whose span lies in
 	// [from, to], in the order of their keys, until it returns false. The
 	// item's body is valid only during the call. Items that nothing names are
-	// among them (journal law 1).
+	// among them (journal law 1). Items that cannot be read are passed over:
+	// all others are given, and the error is *Unreadable. Other errors end it
+	// where they come.
 	//
 	// DynamoDB: Query on one hash key, 1 MB a page, half a unit for each 4 KB
 	// of a page where eventual reads will do; Weir reads strongly.
@@ -195,6 +197,24 @@ func (u *Unwritten) Error() string {
 }
 
 func (u *Unwritten) Unwrap() error { return u.Err }
+
+// Unreadable is the error of a Query that gave all items but some that are
+// damaged. It wraps ErrCorrupt.
+type Unreadable struct {
+	Keys []ItemKey // as far as the keys could be read
+	Err  error     // why the first could not
+}
+
+func (u *Unreadable) Error() string {
+	if len(u.Keys) == 0 {
+		return fmt.Sprintf("some items cannot be read: %v", u.Err)
+	}
+	k := u.Keys[0]
+	return fmt.Sprintf("%d items cannot be read, the first that of bucket %d, span %d, flush %s, part %d: %v",
+		len(u.Keys), k.Bucket, k.Span, k.Flush, k.Part, u.Err)
+}
+
+func (u *Unreadable) Unwrap() error { return u.Err }
 
 // Undeleted is the error of a Delete of which some items may be gone.
 type Undeleted struct {

@@ -24,10 +24,9 @@ const (
 
 // damagedBlob is the error of a read that met damage in a blob file.
 //
-// Pebble ends the process where it finds a blob file corrupt, also behind the
-// calls (cockroachdb/pebble #5127). So the damage is found before it, on the
-// way from the disk, and Pebble gets an error like any other of the disk: the
-// call that reads fails, or the rewriting that read is given up.
+// Pebble ends the process where it finds a blob file corrupt
+// (cockroachdb/pebble #5127). So the damage is found before it, on the way from
+// the disk, and Pebble gets an error like any other of the disk.
 type damagedBlob struct {
 	path string
 	what string
@@ -92,10 +91,13 @@ func (f *checkedBlob) ReadAt(p []byte, at int64) (int, error) {
 	return n, nil
 }
 
-// blobFile is a blob file that a table's current keys refer to.
+// blobFile is a blob file that a table's keys refer to.
 type blobFile struct {
-	path string
-	size uint64
+	id     uint64 // by which keys refer to it
+	path   string
+	size   uint64
+	bodies uint64 // bytes of all bodies in it
+	live   uint64 // bytes of those that keys refer to
 }
 
 // blobFiles lists what the table's keys refer to now. An iterator keeps Pebble
@@ -113,10 +115,19 @@ func blobFiles(db *engine.DB, fs vfs.FS, dir string) ([]blobFile, error) {
 			}
 			continue
 		}
+		live := map[uint64]uint64{}
+		for _, level := range version.Levels {
+			for table := range level.All() {
+				for _, ref := range table.BlobReferences {
+					live[uint64(ref.FileID)] += ref.ValueSize
+				}
+			}
+		}
 		var files []blobFile
 		for b := range version.BlobFiles.All() {
 			name := fmt.Sprintf("%06d%s", uint64(b.Physical.FileNum), blobSuffix)
-			files = append(files, blobFile{path: fs.PathJoin(dir, name), size: b.Physical.Size})
+			id := uint64(b.FileID)
+			files = append(files, blobFile{id, fs.PathJoin(dir, name), b.Physical.Size, b.Physical.ValueSize, live[id]})
 		}
 		return files, it.Close()
 	}

@@ -5,6 +5,7 @@
 //	DIR/LOCK            held by the one process that has the store open
 //	DIR/journals/       journals ('j' keys) and records ('r' keys)
 //	DIR/weeks/TABLE/    one table, made under another name and renamed
+//	DIR/damaged/TABLE/  a table that an operator set aside
 //
 // It owns the layout, durability, and what happens when the disk fails. It
 // refuses to repair or delete what it cannot read. It imports store, sample
@@ -18,6 +19,13 @@
 // reaches the disk, which stays as a crash at that moment would leave it.
 // Calls get store.ErrUnavailable, the frozen Pebble is closed, and a later
 // call opens the folder anew, with backoff. Service resumes by itself.
+//
+// # When files are damaged
+//
+// What can be read is read, what cannot is named by the call and listed by
+// Damage; nothing is repaired. Pebble would try a damaged file again at once,
+// for ever, or end the process, so it does nothing behind the calls in a folder
+// in which something could not be read (see permits and checkedBlob).
 //
 // # What a reader sees
 //

@@ -10,9 +10,6 @@ import (
 // separated is the length from which an item's body is kept apart from its key.
 const separated = 1 << 10
 
-// garbage is the share of deleted bodies that a table's blob files may keep.
-const garbage = 0.2
-
 // makeFolder makes an empty Pebble folder under another name and renames it,
 // so that one that has its name is whole. The parent is left to sync.
 func (s *Store) makeFolder(parent, name string, table bool) error {
@@ -45,7 +42,7 @@ func (s *Store) openInstance(path string, table, create bool) (*instance, error)
 	g := newGuard(s.cfg.FS)
 	g.report = s.damaged
 	l := logger{log: s.cfg.Logger.With("path", path), guard: g}
-	i := &instance{guard: g}
+	i := &instance{guard: g, sick: make(chan struct{})}
 	opts := &engine.Options{
 		FS:                          g,
 		Logger:                      l,
@@ -56,10 +53,13 @@ func (s *Store) openInstance(path string, table, create bool) (*instance, error)
 		ErrorIfNotExists:            !create,
 		FormatMajorVersion:          engine.FormatValueSeparation,
 		CompactionConcurrencyRange:  func() (int, int) { return 1, 1 },
-		EventListener:               s.listener(i, l),
+		// A folder that is damaged is not compacted, and must be written to all the same.
+		L0StopWritesThreshold: 1 << 20,
+		EventListener:         s.listener(i, l),
 	}
+	opts.Experimental.CompactionScheduler = newPermits(i)
 	if table {
-		opts.Experimental.ValueSeparationPolicy = i.separation
+		opts.Experimental.ValueSeparationPolicy = separation
 	}
 	for i := range opts.Levels {
 		opts.Levels[i].FilterPolicy = engine.NoFilterPolicy
@@ -81,24 +81,24 @@ func (s *Store) openInstance(path string, table, create bool) (*instance, error)
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	i.rewrites.Store(whole)
+	if !whole {
+		i.sicken()
+	}
 	return i, nil
 }
 
 // listener takes what Pebble tells of its work.
 func (s *Store) listener(i *instance, l logger) *engine.EventListener {
 	return &engine.EventListener{
-		BackgroundError: func(err error) { l.Errorf("background error: %v", err) },
+		BackgroundError: func(err error) {
+			l.Errorf("background error: %v", err)
+			i.sicken()
+		},
 		// Pebble's own answer is to give up; reads give the error anyway.
 		DataCorruption: func(info engine.DataCorruptionInfo) {
 			l.Errorf("%s", info)
 			s.damaged(info.Path, info.Details.Error())
-		},
-		BlobFileRewriteEnd: func(info engine.BlobFileRewriteInfo) {
-			if info.Err != nil && !errors.Is(info.Err, engine.ErrCancelledCompaction) {
-				i.rewrites.Store(false) // else Pebble would try this file for ever
-				l.Errorf("room is not given back until the table is opened again: %v", info.Err)
-			}
+			i.sicken()
 		},
 	}
 }
@@ -108,17 +108,11 @@ func (s *Store) listener(i *instance, l logger) *engine.EventListener {
 // BenchmarkWrite sees two bytes reach the disk for each byte of an item, and
 // six without.
 //
-// A blob file goes when nothing refers to it. What is left of those that hold
-// deleted bodies is written anew, the emptiest first, until no more than a
-// share of all bodies is garbage; BenchmarkDelete has the figures. A table of
-// which a blob file is damaged is left as it is.
-func (i *instance) separation() engine.ValueSeparationPolicy {
-	policy := engine.ValueSeparationPolicy{
+// Pebble does not rewrite blob files: it ends the process where one of them
+// cannot be read meanwhile. The driver does it, in reclaim.go.
+func separation() engine.ValueSeparationPolicy {
+	return engine.ValueSeparationPolicy{
 		Enabled: true, MinimumSize: separated,
 		MaxBlobReferenceDepth: 1 << 20, TargetGarbageRatio: 1,
 	}
-	if i.rewrites.Load() {
-		policy.TargetGarbageRatio = garbage
-	}
-	return policy
 }

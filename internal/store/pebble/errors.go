@@ -24,6 +24,7 @@ var errName = errors.New("not a valid name")
 const (
 	hintFull   = "if the disk is full, free space on it; the store goes on by itself"
 	hintBroken = "nothing was deleted; check the disk, then restore this folder from a backup"
+	hintAside  = "its files are all there: restore the table from the archive or a backup, or drop it to free its name"
 	hintNewer  = "install the release that wrote it, or a later one"
 	hintLocked = "another weir is running on this folder; stop it, or give this one a folder of its own"
 )
@@ -38,7 +39,7 @@ func wrap(op, key string, err error) error {
 	switch {
 	case isPort(err):
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-	case errors.Is(err, ErrGap), errors.Is(err, errName):
+	case errors.Is(err, ErrGap), errors.Is(err, errName), errors.Is(err, errHealthy):
 	default:
 		err = fmt.Errorf("%w: %w", classify(err), err)
 	}

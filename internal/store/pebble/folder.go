@@ -39,8 +39,11 @@ type instance struct {
 	guard    *guard
 	journals journalEnds
 	records  recordLocks
-	rewrites atomic.Bool  // Pebble may rewrite blob files
-	deletes  atomic.Int64 // since the keys were compacted
+	tidying  sync.Mutex    // held while room is given back
+	moving   sync.RWMutex  // held for writing while items are moved, for reading by deletes
+	deletes  atomic.Int64  // since room was given back
+	sick     chan struct{} // closed when damage was found
+	sickOnce sync.Once
 
 	mu      sync.Mutex
 	users   int
@@ -73,6 +76,7 @@ func (f *folder) acquire(s *Store) (*instance, error) {
 		return nil, fmt.Errorf("open %s: %w", f.path, f.last)
 	}
 	f.failures, f.last = 0, nil
+	s.mended(f.path, false)
 	f.current = opened
 	opened.use()
 	return opened, nil
@@ -86,6 +90,9 @@ func (f *folder) postpone(s *Store, cause error) {
 	f.last = cause
 	if !isPort(cause) {
 		f.last = fmt.Errorf("%w: %w", classify(cause), cause)
+	}
+	if errors.Is(f.last, store.ErrCorrupt) {
+		s.damaged(f.path, f.last.Error())
 	}
 	s.failures.Add(1)
 	s.cfg.Logger.Error("store folder failed", "path", f.path, "error", f.last, "retry_after", wait)
@@ -127,6 +134,12 @@ func (f *folder) evict(s *Store) bool {
 	}
 	f.retire(s)
 	return true
+}
+
+func (f *folder) isDropped() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.dropped
 }
 
 func (i *instance) use() {

@@ -5,6 +5,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -100,7 +101,16 @@ func (g *guard) file(open func() (vfs.File, error)) (vfs.File, error) {
 	return &guardedFile{File: f, guard: g}, nil
 }
 
+// Create syncs the folder before a marker is made in it: Pebble's marker names
+// a manifest that was just made, and both become durable with the next sync,
+// in an order that is up to the disk. A marker without its manifest cannot be
+// opened.
 func (g *guard) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
+	if strings.HasPrefix(g.FS.PathBase(name), "marker.") {
+		if err := g.change(func() error { return syncFolder(g.FS, g.FS.PathDir(name)) }); err != nil {
+			return nil, err
+		}
+	}
 	return g.file(func() (vfs.File, error) { return g.FS.Create(name, c) })
 }
 

@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"math"
 	"slices"
-	"strings"
 
 	engine "github.com/cockroachdb/pebble/v2"
 
@@ -91,7 +90,7 @@ func (s *Store) Delete(ctx context.Context, table string, keys []store.ItemKey) 
 			}
 			deleted += n
 		}
-		i.tidy(ctx, s.path(folderWeeks, table), len(keys), s)
+		s.tidy(ctx, i, s.path(folderWeeks, table), len(keys))
 		return nil
 	})
 	if err == nil || !begun {
@@ -109,7 +108,10 @@ func (i *instance) deleteBatch(keys []store.ItemKey) error {
 			return err
 		}
 	}
-	if err := i.commit(b); err != nil {
+	i.moving.RLock() // else an item that is being moved would come back
+	err := i.commit(b)
+	i.moving.RUnlock()
+	if err != nil {
 		return err // Pebble may still hold the batch: it is not closed
 	}
 	return b.Close()
@@ -132,7 +134,7 @@ func (s *Store) Query(ctx context.Context, table string, bucket sample.Shard, fr
 		if err != nil {
 			return err
 		}
-		err = scanItems(ctx, it, yield)
+		err = (&itemScan{ctx: ctx, it: it, yield: yield}).run()
 		if e := it.Close(); err == nil {
 			err = e
 		}
@@ -158,44 +160,6 @@ func (s *Store) Keys(ctx context.Context, table string, yield func(store.ItemKey
 	})
 }
 
-func scanItems(ctx context.Context, it *engine.Iterator, yield func(store.Item) bool) error {
-	for ok := it.First(); ok; ok = it.Next() {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		key, err := store.ParseItemKey(it.Key())
-		if err != nil {
-			return err
-		}
-		body, err := itemBody(it)
-		if err != nil {
-			return err
-		}
-		if !yield(store.Item{Key: key, Body: body}) {
-			return nil
-		}
-	}
-	return it.Error()
-}
-
-// itemBody reads the item's body. Pebble panics on a blob file that is corrupt
-// (cockroachdb/pebble #5127), holding nothing; any other panic goes on.
-func itemBody(it *engine.Iterator) (body []byte, err error) {
-	defer func() {
-		switch p := recover().(type) {
-		case nil:
-		case string:
-			if !strings.HasPrefix(p, "unknown metadata type") {
-				panic(p)
-			}
-			err = fmt.Errorf("%w: a blob file cannot be read", store.ErrCorrupt)
-		default:
-			panic(p)
-		}
-	}()
-	return it.ValueAndErr()
-}
-
 // Size gives what a table takes on the disk, its log included. It need not
 // open the table for that.
 func (s *Store) Size(ctx context.Context, table string) (uint64, error) {
@@ -204,18 +168,21 @@ func (s *Store) Size(ctx context.Context, table string) (uint64, error) {
 	}
 	defer s.calls.Done()
 	s.mu.Lock()
-	f := s.tables[table]
+	f, path := s.tables[table], s.aside[table]
 	s.mu.Unlock()
-	if f == nil {
+	switch {
+	case f != nil:
+		path = f.path
+	case path == "":
 		return 0, wrap("size", table, store.ErrNoTable)
 	}
-	names, err := s.cfg.FS.List(f.path)
+	names, err := s.cfg.FS.List(path)
 	if err != nil {
 		return 0, wrap("size", table, err)
 	}
 	var size uint64
 	for _, name := range names {
-		info, err := s.cfg.FS.Stat(s.cfg.FS.PathJoin(f.path, name))
+		info, err := s.cfg.FS.Stat(s.cfg.FS.PathJoin(path, name))
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // a compaction removed it meanwhile
 		}

@@ -187,9 +187,9 @@ func afterKill(t *testing.T, name string, step int, fs *vfs.MemFS, acknowledged 
 func TestNewerVersionIsRefused(t *testing.T) {
 	fs := vfs.NewMem()
 	openMem(t, memConfig(fs)).Close()
-	rewrite(t, fs, "/var/weir/store/FORMAT", "weir-store-pebble 2\n")
+	rewrite(t, fs, "/var/weir/store/FORMAT", "weir-store-pebble 3\n")
 	_, err := Open(memConfig(fs))
-	if !errors.Is(err, store.ErrVersion) || !strings.Contains(err.Error(), "version 2") || !strings.Contains(err.Error(), "up to 1") {
+	if !errors.Is(err, store.ErrVersion) || !strings.Contains(err.Error(), "version 3") || !strings.Contains(err.Error(), "up to 2") {
 		t.Errorf("open: %v; want ErrVersion and both versions", err)
 	}
 	rewrite(t, fs, "/var/weir/store/FORMAT", "something else")

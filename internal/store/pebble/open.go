@@ -3,13 +3,11 @@ package pebble
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"strconv"
 	"strings"
+	"syscall"
 
 	engine "github.com/cockroachdb/pebble/v2"
-	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"weir/internal/store"
 )
@@ -17,13 +15,11 @@ import (
 // The layout's names. Names that begin with a dot are no tables: what is being
 // made, and what was dropped and is being removed.
 const (
-	formatName    = "weir-store-pebble"
-	formatVersion = 1
-
 	fileFormat    = "FORMAT"
 	fileLock      = "LOCK"
 	folderJournal = "journals"
 	folderWeeks   = "weeks"
+	folderDamaged = "damaged"
 	prefixMaking  = ".making-"
 	prefixDropped = ".dropped-"
 )
@@ -39,6 +35,7 @@ func Open(cfg Config) (*Store, error) {
 		cache:  engine.NewCache(cfg.CacheBytes),
 		files:  engine.NewFileCache(4, 256),
 		tables: map[string]*folder{},
+		aside:  map[string]string{},
 	}
 	s.journals = &folder{name: folderJournal, path: s.path(folderJournal)}
 	if err := s.prepare(); err != nil {
@@ -61,51 +58,33 @@ func (s *Store) prepare() error {
 		return err
 	}
 	lock, err := s.cfg.FS.Lock(s.path(fileLock))
+	var errno syscall.Errno
+	if errors.As(err, &errno) && errno != syscall.EAGAIN {
+		return err // the file could not be made
+	}
 	if err != nil {
 		return &store.Error{Op: "open", Key: s.cfg.Dir, Hint: hintLocked, Err: fmt.Errorf("%w: %w", store.ErrUnavailable, err)}
 	}
 	s.lock = lock
-	made, err := s.checkFormat()
+	version, err := s.readFormat()
+	switch {
+	case err != nil:
+		return err
+	case version == 0:
+		err = s.create()
+	default:
+		err = s.upgrade(version)
+	}
 	if err != nil {
 		return err
-	}
-	if !made {
-		if err := s.create(); err != nil {
-			return err
-		}
 	}
 	if err := s.syncAncestors(); err != nil {
 		return err
 	}
-	return s.readTables()
-}
-
-// checkFormat reads FORMAT and says whether there is one.
-func (s *Store) checkFormat() (bool, error) {
-	f, err := s.cfg.FS.Open(s.path(fileFormat))
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
+	if err := s.readTables(); err != nil {
+		return err
 	}
-	if err != nil {
-		return false, err
-	}
-	defer func() { _ = f.Close() }()
-	text, err := io.ReadAll(io.LimitReader(f, 256))
-	if err != nil {
-		return false, err
-	}
-	name, number, _ := strings.Cut(strings.TrimSpace(string(text)), " ")
-	version, err := strconv.Atoi(number)
-	if name != formatName || err != nil || version < 1 {
-		return false, fmt.Errorf("%w: %s says %q, not %q and a version", store.ErrCorrupt, s.path(fileFormat), text, formatName)
-	}
-	if version > formatVersion {
-		return false, &store.Error{
-			Op: "open", Key: s.cfg.Dir, Hint: hintNewer,
-			Err: fmt.Errorf("%w: the folder is of version %d, this program knows up to %d", store.ErrVersion, version, formatVersion),
-		}
-	}
-	return true, nil
+	return s.readAside()
 }
 
 // create makes the layout, FORMAT last, so that a layout with FORMAT is whole.
@@ -114,8 +93,10 @@ func (s *Store) create() error {
 	if err := s.refuseForeign(); err != nil {
 		return err
 	}
-	if err := s.cfg.FS.MkdirAll(s.path(folderWeeks), 0o755); err != nil {
-		return err
+	for _, folder := range []string{folderWeeks, folderDamaged} {
+		if err := s.cfg.FS.MkdirAll(s.path(folder), 0o755); err != nil {
+			return err
+		}
 	}
 	if !s.exists(s.journals.path) {
 		if err := s.makeFolder(s.cfg.Dir, folderJournal, false); err != nil {
@@ -125,16 +106,7 @@ func (s *Store) create() error {
 	if err := s.sync(s.cfg.Dir); err != nil {
 		return err
 	}
-	temporary := s.path(prefixMaking + fileFormat)
-	f, err := s.cfg.FS.Create(temporary, vfs.WriteCategoryUnspecified)
-	if err != nil {
-		return err
-	}
-	_, err = fmt.Fprintf(f, "%s %d\n", formatName, formatVersion)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	return s.cfg.FS.Rename(temporary, s.path(fileFormat)) // prepare syncs the folder
+	return s.writeFormat(formatVersion) // prepare syncs the folder
 }
 
 // refuseForeign gives an error when a folder without FORMAT holds data: then
@@ -175,7 +147,7 @@ func (s *Store) refuseForeign() error {
 // that cannot be synced were hardly made by this user: that is no reason to
 // stand still.
 func (s *Store) syncAncestors() error {
-	for _, dir := range []string{s.path(folderWeeks), s.cfg.Dir} {
+	for _, dir := range []string{s.path(folderWeeks), s.path(folderDamaged), s.cfg.Dir} {
 		if err := s.sync(dir); err != nil {
 			return err
 		}

@@ -1,7 +1,13 @@
 package pebble
 
 import (
+	"bytes"
+	"cmp"
 	"context"
+	"errors"
+	"slices"
+
+	engine "github.com/cockroachdb/pebble/v2"
 
 	"weir/internal/store"
 )
@@ -12,44 +18,173 @@ const (
 	// tidyBytes is how many bytes of keys a compaction may move for each
 	// deleted item. A key and where its body is take about 60.
 	tidyBytes = 1 << 10
+	// garbage is the share of deleted bodies that a table's blob files may
+	// keep. BenchmarkDelete has what it costs.
+	garbage = 0.25
+	// moveBytes is about how many bytes of items are moved at a time.
+	moveBytes = 4 << 20
 )
 
-// tidy takes note of deletes and compacts the keys when there were many. Then
-// Pebble knows which bodies nobody refers to, and gives their room back behind
-// the calls. It would do that by itself when enough is written, which a past
-// week's table never sees.
+// tidy takes note of deletes, and gives room back when there were many. It
+// compacts the keys, so that blob files to which nobody refers go away. Where
+// too much of the others is garbage, it writes what is left of the emptiest
+// ones anew: each item under its key, as a Write of the same item would, so a
+// crash at any point loses nothing.
 //
 // The deletes are durable already: what fails here is tried with the next ones.
-func (i *instance) tidy(ctx context.Context, path string, n int, s *Store) {
+func (s *Store) tidy(ctx context.Context, i *instance, path string, n int) {
 	deletes := i.deletes.Add(int64(n))
-	if deletes < fewDeletes || deletes*tidyBytes < i.keyBytes() {
+	if i.isSick() || deletes < fewDeletes || deletes*tidyBytes < i.keyBytes() || !i.tidying.TryLock() {
 		return
 	}
+	defer i.tidying.Unlock()
 	i.deletes.Store(0)
-	ctx, stop := i.untilFrozen(ctx)
+	ctx, stop := i.whileWell(ctx)
 	defer stop()
-	first, last := store.ItemKey{}.Append(nil), make([]byte, store.KeySize+1)
-	for n := range last {
-		last[n] = 0xff
+	err := i.reclaim(ctx, path)
+	if err == nil || i.guard.failure() != nil {
+		return
 	}
-	if err := i.db.Compact(ctx, first[:1], last, false); err != nil && ctx.Err() == nil && i.guard.failure() == nil {
-		i.deletes.Store(deletes)
-		s.cfg.Logger.Warn("a table's keys could not be compacted: the room of deleted items is not free yet", "path", path, "error", err)
+	if isLoss(err) {
+		i.sicken()
 	}
+	i.deletes.Add(deletes)
+	s.cfg.Logger.Warn("the room of a table's deleted items is not free yet", "path", path, "error", err)
 }
 
-// untilFrozen gives a context that also ends when the folder freezes: what
-// Pebble then waits for never comes.
-func (i *instance) untilFrozen(ctx context.Context) (context.Context, context.CancelFunc) {
+// reclaim gives room back.
+func (i *instance) reclaim(ctx context.Context, path string) error {
+	if err := i.compact(ctx); err != nil {
+		return err
+	}
+	files, err := blobFiles(i.db, i.guard, path)
+	if err != nil {
+		return err
+	}
+	emptiest := emptiestFiles(files)
+	if len(emptiest) == 0 {
+		return nil
+	}
+	if err := i.moveItems(ctx, emptiest); err != nil {
+		return err
+	}
+	return i.compact(ctx)
+}
+
+// compact compacts all keys.
+func (i *instance) compact(ctx context.Context) error {
+	return i.db.Compact(ctx, []byte{0}, bytes.Repeat([]byte{0xff}, store.KeySize+1), false)
+}
+
+// emptiestFiles gives the blob files without which no more than a share of the
+// bodies is garbage. Those with the least left cost the least.
+func emptiestFiles(files []blobFile) map[uint64]bool {
+	var bodies, live uint64
+	for _, f := range files {
+		bodies += f.bodies
+		live += f.live
+	}
+	slices.SortFunc(files, func(a, b blobFile) int { return cmp.Compare(a.live*b.bodies, b.live*a.bodies) })
+	emptiest := map[uint64]bool{}
+	for _, f := range files {
+		if float64(bodies-live) <= garbage*float64(bodies) {
+			break
+		}
+		emptiest[f.id] = true
+		bodies -= f.bodies - f.live
+	}
+	return emptiest
+}
+
+// moveItems writes the items anew whose bodies are in these blob files.
+func (i *instance) moveItems(ctx context.Context, files map[uint64]bool) error {
+	it, err := i.db.NewIterWithContext(ctx, nil)
+	if err != nil {
+		return err
+	}
+	var keys [][]byte
+	size := 0
+	for ok := it.First(); ok && err == nil; ok = it.Next() {
+		body := it.LazyValue()
+		if body.Fetcher == nil || !files[uint64(body.Fetcher.BlobFileID)] {
+			continue
+		}
+		keys, size = append(keys, bytes.Clone(it.Key())), size+body.Len()
+		if size >= moveBytes {
+			err = i.moveBatch(ctx, keys)
+			keys, size = keys[:0], 0
+		}
+	}
+	if err == nil {
+		err = it.Error()
+	}
+	if err == nil {
+		err = i.moveBatch(ctx, keys)
+	}
+	return errors.Join(err, it.Close())
+}
+
+// moveBatch writes those of the items anew that are still there.
+func (i *instance) moveBatch(ctx context.Context, keys [][]byte) error {
+	i.moving.Lock()
+	defer i.moving.Unlock()
+	it, err := i.db.NewIterWithContext(ctx, nil)
+	if err != nil {
+		return err
+	}
+	b := i.db.NewBatch()
+	for _, key := range keys {
+		if !it.SeekGE(key) || !bytes.Equal(it.Key(), key) {
+			if err = it.Error(); err != nil {
+				break
+			}
+			continue
+		}
+		var body []byte
+		if body, err = itemBody(it); err != nil {
+			break
+		}
+		if err = b.Set(key, body, nil); err != nil {
+			break
+		}
+	}
+	if err = errors.Join(err, it.Close(), ctx.Err()); err != nil || b.Empty() {
+		return errors.Join(err, b.Close())
+	}
+	if err := i.commit(b); err != nil {
+		return err
+	}
+	return b.Close()
+}
+
+// whileWell gives a context that also ends when the folder freezes or is found
+// damaged: a compaction that was asked for then never comes.
+func (i *instance) whileWell(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, stop := context.WithCancel(ctx)
 	go func() {
 		select {
 		case <-i.guard.frozen:
-			stop()
+		case <-i.sick:
 		case <-ctx.Done():
 		}
+		stop()
 	}()
 	return ctx, stop
+}
+
+// sicken notes that something in the folder could not be read: until it is
+// opened again, no room is given back.
+func (i *instance) sicken() {
+	i.sickOnce.Do(func() { close(i.sick) })
+}
+
+func (i *instance) isSick() bool {
+	select {
+	case <-i.sick:
+		return true
+	default:
+		return false
+	}
 }
 
 // keyBytes gives what the table's keys take, small bodies among them.
@@ -58,4 +193,34 @@ func (i *instance) keyBytes() (size int64) {
 		size += level.TablesSize
 	}
 	return size
+}
+
+// permits lets Pebble compact one thing at a time, and nothing in a folder in
+// which something could not be read: Pebble would try that again at once, for
+// ever. Pebble's own scheduler does the same but for that; it asks Pebble how
+// much is allowed, and gets its answer here.
+type permits struct {
+	*engine.ConcurrencyLimitScheduler
+	instance *instance
+}
+
+func newPermits(i *instance) permits {
+	return permits{engine.NewConcurrencyLimitSchedulerWithNoPeriodicGrantingForTest(), i}
+}
+
+// Register is called once, by Pebble.
+func (p permits) Register(goroutines int, db engine.DBForCompaction) {
+	p.ConcurrencyLimitScheduler.Register(goroutines, wellOnly{db, p.instance})
+}
+
+type wellOnly struct {
+	engine.DBForCompaction
+	instance *instance
+}
+
+func (w wellOnly) GetAllowedWithoutPermission() int {
+	if w.instance.isSick() {
+		return 0
+	}
+	return w.DBForCompaction.GetAllowedWithoutPermission()
 }

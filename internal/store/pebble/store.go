@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	engine "github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"weir/internal/store"
 )
@@ -27,6 +28,7 @@ type Store struct {
 	lock     io.Closer
 	journals *folder
 	failures atomic.Uint64 // folders that failed, ever
+	damages  damages
 
 	// shape is held while a table is made or dropped. unsynced is set while
 	// the weeks' folder has names that a power cut could undo.
@@ -35,7 +37,8 @@ type Store struct {
 
 	mu     sync.Mutex
 	tables map[string]*folder
-	recent []*folder // open tables, the one used last at the end
+	aside  map[string]string // tables that were set aside, and where they are
+	recent []*folder         // open tables, the one used last at the end
 	closed bool
 	calls  sync.WaitGroup // those under way; only added to while not closed
 }
@@ -50,8 +53,10 @@ func (s *Store) exists(path string) bool {
 }
 
 // sync makes the names in a folder durable.
-func (s *Store) sync(path string) (err error) {
-	d, err := s.cfg.FS.OpenDir(path)
+func (s *Store) sync(path string) error { return syncFolder(s.cfg.FS, path) }
+
+func syncFolder(fs vfs.FS, path string) (err error) {
+	d, err := fs.OpenDir(path)
 	if err != nil {
 		return err
 	}
@@ -95,8 +100,11 @@ func (s *Store) callTable(ctx context.Context, op, table string, do func(*instan
 		return wrap(op, table, badTable(table))
 	}
 	s.mu.Lock()
-	f := s.tables[table]
+	f, aside := s.tables[table], s.aside[table]
 	s.mu.Unlock()
+	if aside != "" {
+		return wrap(op, table, asideError(aside))
+	}
 	if f == nil {
 		return wrap(op, table, store.ErrNoTable)
 	}
@@ -120,6 +128,9 @@ func (s *Store) with(f *folder, do func(*instance) error) error {
 	err = do(i)
 	if cause := i.guard.failure(); err != nil && cause != nil {
 		return unavailable(cause)
+	}
+	if err != nil && isLoss(err) && !s.isDamaged(f.path) {
+		s.damaged(f.path, err.Error())
 	}
 	return err
 }

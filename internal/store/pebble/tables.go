@@ -40,8 +40,10 @@ func (s *Store) syncShape() error {
 	if !s.unsynced.Load() {
 		return nil
 	}
-	if err := s.sync(s.path(folderWeeks)); err != nil {
-		return err
+	for _, dir := range []string{s.cfg.Dir, s.path(folderDamaged), s.path(folderWeeks)} {
+		if err := s.sync(dir); err != nil {
+			return err
+		}
 	}
 	s.unsynced.Store(false)
 	return nil
@@ -57,10 +59,13 @@ func (s *Store) Ensure(ctx context.Context, table string) error {
 		return wrap("ensure", table, badTable(table))
 	}
 	s.mu.Lock()
-	there := s.tables[table] != nil
+	there, aside := s.tables[table] != nil, s.aside[table]
 	s.mu.Unlock()
 	if there {
 		return wrap("ensure", table, s.syncWeeks())
+	}
+	if aside != "" {
+		return wrap("ensure", table, asideError(aside))
 	}
 	return wrap("ensure", table, s.makeTable(table))
 }
@@ -104,28 +109,47 @@ func (s *Store) Drop(ctx context.Context, table string) error {
 	if !validTable(table) {
 		return wrap("drop", table, badTable(table))
 	}
-	aside, err := s.setAside(table)
-	if err != nil || aside == "" {
+	dropped, err := s.unname(table)
+	if err != nil || dropped == "" {
 		return wrap("drop", table, err)
 	}
-	if err := s.cfg.FS.RemoveAll(aside); err != nil {
+	if err := s.cfg.FS.RemoveAll(dropped); err != nil {
 		// The table is dropped all the same; only its room is not free yet.
-		s.cfg.Logger.Warn("a dropped table's folder could not be removed; the next start will try again", "path", aside, "error", err)
+		s.cfg.Logger.Warn("a dropped table's folder could not be removed; the next start will try again", "path", dropped, "error", err)
 	}
 	return nil
 }
 
-// setAside renames a table's folder to one that is no table, and gives its new
-// path, or "" when there is no such table. Whoever uses the table meanwhile
-// goes on reading what is still there, and no longer writes.
-func (s *Store) setAside(table string) (string, error) {
+// unname takes a table's name away, and gives the path of what is to be
+// removed, or "".
+func (s *Store) unname(table string) (string, error) {
 	s.shape.Lock()
 	defer s.shape.Unlock()
+	s.mu.Lock()
+	f, aside := s.tables[table], s.aside[table]
+	s.mu.Unlock()
+	if aside != "" {
+		return "", s.dropAside(table, aside)
+	}
+	if f == nil {
+		return "", s.syncShape()
+	}
+	dropped, err := s.freeName(table)
+	if err != nil {
+		return "", err
+	}
+	return dropped, s.moveTable(table, dropped)
+}
+
+// moveTable renames a table's folder to one that is no table. Whoever uses the
+// table meanwhile goes on reading what is still there, and no longer writes.
+// shape is held.
+func (s *Store) moveTable(table, to string) error {
 	s.mu.Lock()
 	f := s.tables[table]
 	s.mu.Unlock()
 	if f == nil {
-		return "", s.syncShape()
+		return store.ErrNoTable
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -133,20 +157,20 @@ func (s *Store) setAside(table string) (string, error) {
 		f.current.guard.freeze(store.ErrNoTable)
 		f.retire(s)
 	}
-	aside, err := s.freeName(table)
-	if err != nil {
-		return "", err
-	}
 	s.unsynced.Store(true)
-	if err := s.cfg.FS.Rename(f.path, aside); err != nil {
-		return "", err
+	if err := s.cfg.FS.Rename(f.path, to); err != nil {
+		return err
 	}
 	f.dropped = true
+	s.mended(f.path, true)
 	s.mu.Lock()
 	delete(s.tables, table)
 	s.recent = without(s.recent, f)
+	if s.cfg.FS.PathDir(to) == s.path(folderDamaged) {
+		s.aside[table] = to
+	}
 	s.mu.Unlock()
-	return aside, s.syncShape()
+	return s.syncShape()
 }
 
 // freeName gives a path for a dropped table that nothing has: an earlier one
