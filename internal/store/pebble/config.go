@@ -18,7 +18,8 @@
 // that fails, the guard freezes, and from then on nothing that Pebble does
 // reaches the disk, which stays as a crash at that moment would leave it.
 // Calls get store.ErrUnavailable, the frozen Pebble is closed, and a later
-// call opens the folder anew, with backoff. Service resumes by itself.
+// call opens the folder anew, with backoff. Service resumes by itself. Until
+// then the folder is open to be read, as far as its log can be synced.
 //
 // # When files are damaged
 //

@@ -10,6 +10,15 @@ import (
 // separated is the length from which an item's body is kept apart from its key.
 const separated = 1 << 10
 
+// openMode says how a folder is opened.
+type openMode int
+
+const (
+	mustExist openMode = iota
+	mustMake
+	readOnly
+)
+
 // makeFolder makes an empty Pebble folder under another name and renames it,
 // so that one that has its name is whole. The parent is left to sync.
 func (s *Store) makeFolder(parent, name string, table bool) error {
@@ -17,7 +26,7 @@ func (s *Store) makeFolder(parent, name string, table bool) error {
 	if err := s.cfg.FS.RemoveAll(making); err != nil {
 		return err
 	}
-	i, err := s.openInstance(making, table, true)
+	i, err := s.openInstance(making, table, mustMake)
 	if err != nil {
 		return err
 	}
@@ -33,8 +42,8 @@ func (s *Store) makeFolder(parent, name string, table bool) error {
 
 // openInstance opens Pebble in a folder. Nothing is compressed, since blocks
 // are.
-func (s *Store) openInstance(path string, table, create bool) (*instance, error) {
-	if !create {
+func (s *Store) openInstance(path string, table bool, mode openMode) (*instance, error) {
+	if mode != mustMake {
 		if err := checkManifest(s.cfg.FS, path); err != nil {
 			return nil, err
 		}
@@ -50,7 +59,8 @@ func (s *Store) openInstance(path string, table, create bool) (*instance, error)
 		FileCache:                   s.files,
 		MemTableSize:                s.cfg.MemTableBytes,
 		MemTableStopWritesThreshold: 4,
-		ErrorIfNotExists:            !create,
+		ErrorIfNotExists:            mode != mustMake,
+		ReadOnly:                    mode == readOnly,
 		FormatMajorVersion:          engine.FormatValueSeparation,
 		CompactionConcurrencyRange:  func() (int, int) { return 1, 1 },
 		// A folder that is damaged is not compacted, and must be written to all the same.

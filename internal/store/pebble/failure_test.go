@@ -125,9 +125,13 @@ type writers struct {
 	store  *Store
 	now    *clock
 	failed atomic.Int64
+	keep   bool // every item
 	next   [8]int
 	keys   [8][]int
 	ends   [8]uint64
+	gone   [8][]int    // items whose delete was acknowledged
+	puts   [8]uint64   // versions of a record that were acknowledged
+	tables [8][]string // that were acknowledged to be made
 }
 
 func (w *writers) run(t *testing.T, callers, rounds int) {
@@ -172,6 +176,59 @@ func (w *writers) once(t *testing.T, c int) {
 	}
 	_, err = w.store.Read(background(), id, 0, 10)
 	w.check(t, "read", err)
+	w.put(t, c)
+	w.delete(t, c)
+	if w.next[c]%5 == 0 {
+		w.ensure(t, c)
+	}
+}
+
+// put turns a record. A conflict means that an answer was lost.
+func (w *writers) put(t *testing.T, c int) {
+	key, text := fmt.Sprintf("w/%d", c), fmt.Appendf(nil, "%d of %d", w.puts[c]+1, c)
+	_, err := w.store.Put(background(), key, text, w.puts[c])
+	if errors.Is(err, store.ErrConflict) {
+		r, readErr := w.store.Get(background(), key)
+		if err = readErr; err == nil && (r.Version != w.puts[c]+1 || string(r.Value) != string(text)) {
+			t.Errorf("record %s is %q of version %d; want our own %q", key, r.Value, r.Version, text)
+		}
+	}
+	w.check(t, "put", err)
+	if err == nil {
+		w.puts[c]++
+	}
+}
+
+// delete deletes the oldest of many items. It is gone, or may be, if that fails.
+func (w *writers) delete(t *testing.T, c int) {
+	if len(w.keys[c]) < 8 || w.keep {
+		return
+	}
+	key := bucketKey(c, w.keys[c][0])
+	err := w.store.Delete(background(), "t", []store.ItemKey{key})
+	w.check(t, "delete", err)
+	var left *store.Undeleted
+	if errors.As(err, &left) && (len(left.Keys) != 1 || left.Keys[0] != key) {
+		t.Errorf("undeleted are %v; want %v", left.Keys, key)
+	}
+	if err == nil {
+		w.gone[c] = append(w.gone[c], w.keys[c][0])
+	}
+	w.keys[c] = w.keys[c][1:]
+}
+
+func (w *writers) ensure(t *testing.T, c int) {
+	table := fmt.Sprintf("n%d_%d", c, w.next[c])
+	err := w.store.Ensure(background(), table)
+	w.check(t, "ensure", err)
+	if err == nil {
+		w.tables[c] = append(w.tables[c], table)
+	}
+	if n := len(w.tables[c]); n > 3 {
+		err := w.store.Drop(background(), w.tables[c][0])
+		w.check(t, "drop", err)
+		w.tables[c] = w.tables[c][1:]
+	}
 }
 
 func (w *writers) check(t *testing.T, what string, err error) {
@@ -199,6 +256,22 @@ func (w *writers) find(t *testing.T, s *Store) {
 		for _, span := range w.keys[c] {
 			if !there[int64(span)] {
 				t.Errorf("bucket %d: the acknowledged item %d is lost", c, span)
+			}
+		}
+		for _, span := range w.gone[c] {
+			if _, is := there[int64(span)]; is {
+				t.Errorf("bucket %d: item %d came back", c, span)
+			}
+		}
+		if w.puts[c] > 0 {
+			r, err := s.Get(background(), fmt.Sprintf("w/%d", c))
+			if err != nil || r.Version < w.puts[c] {
+				t.Errorf("record %d is of version %d, %v; %d was acknowledged", c, r.Version, err, w.puts[c])
+			}
+		}
+		for _, table := range w.tables[c] {
+			if n, err := count(s, table, 1); err != nil || n != 0 {
+				t.Errorf("table %s: %d items, %v; want an empty table", table, n, err)
 			}
 		}
 		entries, err := s.Read(background(), store.JournalID{Week: 1, Partition: c}, 0, int(w.ends[c]))

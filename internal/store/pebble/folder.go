@@ -3,11 +3,13 @@ package pebble
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	engine "github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"weir/internal/store"
 )
@@ -29,13 +31,17 @@ type folder struct {
 	dropped  bool
 	failures int
 	retry    time.Time // no attempt to open before
-	last     error     // why the last attempt failed
+	// syncFailed is set after a sync failed, until the folder was opened to be
+	// written to, which writes what the log holds anew.
+	syncFailed bool
+	last       error // why the last attempt failed
 }
 
 // instance is a folder while it is open. It is closed when it was retired and
 // nobody uses it any more.
 type instance struct {
 	db       *engine.DB
+	readOnly error // why it is open to be read only, or nil
 	guard    *guard
 	journals journalEnds
 	records  recordLocks
@@ -58,28 +64,72 @@ func (f *folder) acquire(s *Store) (*instance, error) {
 	if f.dropped {
 		return nil, store.ErrNoTable
 	}
+	late := !s.cfg.Now().Before(f.retry)
 	if f.current != nil {
 		cause := f.current.guard.failure()
-		if cause == nil {
+		if cause == nil && (f.current.readOnly == nil || !late) {
 			f.current.use()
 			return f.current, nil
 		}
+		f.syncFailed = f.syncFailed || f.current.guard.syncFailed.Load()
 		f.retire(s)
-		f.postpone(s, cause)
+		if cause != nil {
+			f.postpone(s, cause)
+			late = false
+		}
 	}
-	if s.cfg.Now().Before(f.retry) {
-		return nil, fmt.Errorf("waiting to open %s again: %w", f.path, f.last)
+	if !late {
+		return f.acquireToRead(s, fmt.Errorf("waiting to open %s again: %w", f.path, f.last))
 	}
-	opened, err := s.openInstance(f.path, f != s.journals, false)
+	opened, err := s.openInstance(f.path, f != s.journals, mustExist)
 	if err != nil {
 		f.postpone(s, err)
-		return nil, fmt.Errorf("open %s: %w", f.path, f.last)
+		return f.acquireToRead(s, fmt.Errorf("open %s: %w", f.path, f.last))
 	}
-	f.failures, f.last = 0, nil
+	f.failures, f.last, f.syncFailed = 0, nil, false
 	s.mended(f.path, false)
 	f.current = opened
 	opened.use()
 	return opened, nil
+}
+
+// acquireToRead opens a folder that cannot be written to, so that reading goes
+// on, on a full disk for instance. It gives the cause of that where it cannot
+// be read either. f.mu is held.
+func (f *folder) acquireToRead(s *Store, cause error) (*instance, error) {
+	if !errors.Is(cause, store.ErrUnavailable) || f.syncFailed || s.syncLogs(f.path) != nil {
+		return nil, cause
+	}
+	opened, err := s.openInstance(f.path, f != s.journals, readOnly)
+	if err != nil {
+		return nil, cause
+	}
+	opened.readOnly = cause
+	f.current = opened
+	opened.use()
+	return opened, nil
+}
+
+// syncLogs makes durable what the failed instance left in its logs: who reads it
+// believes it.
+func (s *Store) syncLogs(path string) error {
+	names, err := s.cfg.FS.List(path)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if !strings.HasSuffix(name, ".log") {
+			continue
+		}
+		f, err := s.cfg.FS.OpenReadWrite(s.cfg.FS.PathJoin(path, name), vfs.WriteCategoryUnspecified)
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(f.Sync(), f.Close()); err != nil {
+			return err
+		}
+	}
+	return s.sync(path)
 }
 
 // postpone notes a failure and when to try again. f.mu is held.
@@ -99,8 +149,8 @@ func (f *folder) postpone(s *Store, cause error) {
 }
 
 // retire lets go of the open instance, which may be in use. One that is not
-// frozen must have no users, so that two never write to one folder; a frozen
-// one may outlive its successor's opening. f.mu is held.
+// frozen must have no users, so that two never write to one folder; one that is
+// frozen or only read may outlive its successor's opening. f.mu is held.
 func (f *folder) retire(s *Store) {
 	i := f.current
 	f.current = nil
@@ -169,6 +219,9 @@ func (i *instance) close(s *Store, path string) {
 // commit writes a batch and returns when it is durable. Pebble answers nil
 // also where it gave up; the guard tells.
 func (i *instance) commit(b *engine.Batch) error {
+	if i.readOnly != nil {
+		return errors.Join(i.readOnly, b.Close())
+	}
 	err := i.db.Apply(b, engine.Sync)
 	if cause := i.guard.failure(); cause != nil {
 		return unavailable(cause)

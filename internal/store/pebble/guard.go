@@ -25,6 +25,9 @@ type guard struct {
 	busy   sync.RWMutex
 	cause  atomic.Pointer[error]
 	frozen chan struct{} // closed when there is a cause
+	// syncFailed is set when a sync failed: what was not synced then is in the
+	// system's memory only, and a later sync does not tell.
+	syncFailed atomic.Bool
 	// sink makes the files of a frozen folder. They stay empty.
 	sink *vfs.MemFS
 	// report takes damage that is found in a file; it may be nil.
@@ -177,15 +180,26 @@ func (f *guardedFile) WriteAt(p []byte, offset int64) (int, error) {
 	})
 }
 
-func (f *guardedFile) Sync() error { return f.guard.change(f.File.Sync) }
+func (f *guardedFile) Sync() error { return f.guard.change(f.noting(f.File.Sync)) }
 
-func (f *guardedFile) SyncData() error { return f.guard.change(f.File.SyncData) }
+func (f *guardedFile) SyncData() error { return f.guard.change(f.noting(f.File.SyncData)) }
+
+// noting notes that a sync failed.
+func (f *guardedFile) noting(sync func() error) func() error {
+	return func() error {
+		err := sync()
+		if err != nil {
+			f.guard.syncFailed.Store(true)
+		}
+		return err
+	}
+}
 
 func (f *guardedFile) SyncTo(length int64) (full bool, err error) {
-	err = f.guard.change(func() (err error) {
+	err = f.guard.change(f.noting(func() (err error) {
 		full, err = f.File.SyncTo(length)
 		return err
-	})
+	}))
 	return full, err
 }
 
