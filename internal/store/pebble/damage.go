@@ -137,10 +137,7 @@ func (s *Store) verify(ctx context.Context, f *folder, i *instance) error {
 	} else {
 		err = (&itemScan{ctx: ctx, it: it, yield: func(store.Item) bool { return true }}).run()
 	}
-	if e := it.Close(); err == nil {
-		err = e
-	}
-	if err == nil && !whole {
+	if err = closing(it, err); err == nil && !whole {
 		err = store.ErrCorrupt
 	}
 	return err

@@ -3,9 +3,11 @@ package pebble
 import (
 	"bytes"
 	"errors"
+	"math/rand/v2"
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -142,4 +144,112 @@ func find(t *testing.T, s *Store, table string, want []store.Item) {
 	if n != len(want) {
 		t.Fatalf("%s: %d items; want %d", table, n, len(want))
 	}
+}
+
+// TestCrashWhileItemsAreMoved cuts the power, or kills, at random changes of
+// the disk while the room of deleted items is given back: what was kept is
+// there, whole.
+func TestCrashWhileItemsAreMoved(t *testing.T) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	source := rand.New(rand.NewPCG(seed, 0))
+	all := items(1, 300, 20<<10)
+	var gone []store.ItemKey
+	var kept []store.Item
+	for n, item := range all {
+		if n%3 == 0 {
+			kept = append(kept, item)
+		} else {
+			gone = append(gone, item.Key)
+		}
+	}
+	changes := int64(0) // of a delete that nothing interrupts
+	rounds := 40
+	if testing.Short() {
+		rounds = 10
+	}
+	for round := range rounds {
+		disk := newSickDisk()
+		s := openMem(t, memConfig(disk))
+		must(t, "ensure", s.Ensure(background(), "t"))
+		must(t, "write", s.Write(background(), "t", all))
+		var n atomic.Int64
+		var left atomic.Pointer[vfs.MemFS]
+		at := int64(-1)
+		if changes > 0 {
+			at = source.Int64N(changes)
+		}
+		crash := vfs.CrashCloneCfg{UnsyncedDataPercent: source.IntN(3) * 50, RNG: rand.New(rand.NewPCG(seed, uint64(round)))}
+		disk.set(func(op errorfs.Op) error {
+			if op.Kind.ReadOrWrite() == errorfs.OpIsWrite && n.Add(1) == at+1 {
+				left.Store(disk.mem.CrashClone(crash))
+			}
+			return nil
+		})
+		must(t, "delete", s.Delete(background(), "t", gone))
+		disk.heal()
+		changes = max(changes, n.Load())
+		find(t, s, "t", kept)
+		must(t, "close", s.Close())
+		if left.Load() == nil {
+			continue
+		}
+		after := openMem(t, memConfig(left.Load()))
+		there := map[store.ItemKey][]byte{}
+		must(t, "query", after.Query(background(), "t", 1, 0, 1<<40, func(i store.Item) bool {
+			there[i.Key] = bytes.Clone(i.Body)
+			return true
+		}))
+		for _, item := range kept {
+			if !bytes.Equal(there[item.Key], item.Body) {
+				t.Fatalf("round %d, change %d of %d: item %+v is lost", round, at, changes, item.Key)
+			}
+		}
+		must(t, "close", after.Close())
+	}
+}
+
+// TestDeleteWhileItemsAreMoved deletes items between their being read and
+// being written anew: none comes back, and no other is lost.
+func TestDeleteWhileItemsAreMoved(t *testing.T) {
+	disk := newSickDisk()
+	s := openMem(t, memConfig(disk))
+	must(t, "ensure", s.Ensure(background(), "t"))
+	all := items(1, 150, 50<<10)
+	must(t, "write", s.Write(background(), "t", all))
+	var gone, late []store.ItemKey
+	var kept []store.Item
+	for n, item := range all {
+		switch n % 3 {
+		case 0:
+			late = append(late, item.Key)
+		case 1:
+			gone = append(gone, item.Key)
+		default:
+			kept = append(kept, item)
+		}
+	}
+	var once sync.Once
+	var group sync.WaitGroup
+	disk.set(func(op errorfs.Op) error {
+		if op.Kind == errorfs.OpFileReadAt && strings.HasSuffix(op.Path, blobSuffix) {
+			once.Do(func() {
+				var done atomic.Bool
+				group.Go(func() {
+					defer done.Store(true)
+					if err := s.Delete(background(), "t", late); err != nil {
+						t.Errorf("delete: %v", err)
+					}
+				})
+				for n := 0; n < 100_000 && !done.Load(); n++ {
+					runtime.Gosched() // it waits, or else is over by now
+				}
+			})
+		}
+		return nil
+	})
+	must(t, "delete", s.Delete(background(), "t", gone))
+	group.Wait()
+	disk.heal()
+	find(t, s, "t", kept)
 }

@@ -135,10 +135,7 @@ func (s *Store) Query(ctx context.Context, table string, bucket sample.Shard, fr
 			return err
 		}
 		err = (&itemScan{ctx: ctx, it: it, yield: yield}).run()
-		if e := it.Close(); err == nil {
-			err = e
-		}
-		return err
+		return closing(it, err)
 	})
 }
 
@@ -156,7 +153,7 @@ func (s *Store) Keys(ctx context.Context, table string, yield func(store.ItemKey
 			}
 			err = errors.Join(err, ctx.Err())
 		}
-		return errors.Join(err, it.Error(), it.Close())
+		return closing(it, errors.Join(err, it.Error()))
 	})
 }
 

@@ -172,10 +172,7 @@ func (s *Store) Read(ctx context.Context, id store.JournalID, from uint64, max i
 			return err
 		}
 		entries, err = readEntries(ctx, it, from, end)
-		if e := it.Close(); err == nil {
-			err = e
-		}
-		return err
+		return closing(it, err)
 	})
 	if err != nil {
 		return nil, err
@@ -223,10 +220,7 @@ func (s *Store) List(ctx context.Context) ([]store.JournalID, error) {
 			return err
 		}
 		ids, err = i.listJournals(ctx, it)
-		if e := it.Close(); err == nil {
-			err = e
-		}
-		return err
+		return closing(it, err)
 	})
 	if err != nil {
 		return nil, err

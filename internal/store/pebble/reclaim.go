@@ -121,7 +121,7 @@ func (i *instance) moveItems(ctx context.Context, files map[uint64]bool) error {
 	if err == nil {
 		err = i.moveBatch(ctx, keys)
 	}
-	return errors.Join(err, it.Close())
+	return closing(it, err)
 }
 
 // moveBatch writes those of the items anew that are still there.

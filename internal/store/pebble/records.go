@@ -149,10 +149,7 @@ func (s *Store) Scan(ctx context.Context, prefix string) ([]store.Record, error)
 			return err
 		}
 		records, err = readRecords(ctx, it)
-		if e := it.Close(); err == nil {
-			err = e
-		}
-		return err
+		return closing(it, err)
 	})
 	if err != nil {
 		return nil, err

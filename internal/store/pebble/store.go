@@ -61,7 +61,12 @@ func syncFolder(fs vfs.FS, path string) (err error) {
 		return err
 	}
 	err = d.Sync()
-	if e := d.Close(); err == nil {
+	return closing(d, err)
+}
+
+// closing closes what was used, and gives the first error.
+func closing(c io.Closer, err error) error {
+	if e := c.Close(); err == nil {
 		err = e
 	}
 	return err

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"sync"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -211,103 +210,4 @@ func randomOperations(t *testing.T, f Factory) {
 		})
 		m.compare(t, s)
 	})
-}
-
-// acknowledged is what concurrent writers were told is stored, until there are
-// so many items that the crash may come.
-type acknowledged struct {
-	mu      sync.Mutex
-	items   []store.Item
-	entries map[store.JournalID]uint64
-	counts  map[string]uint64
-	limit   int
-	enough  chan struct{}
-}
-
-// note notes what was acknowledged, and says whether to go on.
-func (a *acknowledged) note(change func()) bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if len(a.items) >= a.limit {
-		return false
-	}
-	if change(); len(a.items) >= a.limit {
-		close(a.enough)
-		return false
-	}
-	return true
-}
-
-// crashAmidWrites crashes while several write, and finds all of what they were
-// told before.
-func crashAmidWrites(t *testing.T, f Factory) {
-	for round := range 6 {
-		p := place(t, f)
-		s := open(t, p)
-		must(t, "ensure", s.Ensure(background(), "t"))
-		a := &acknowledged{
-			entries: map[store.JournalID]uint64{}, counts: map[string]uint64{},
-			limit: 20 * (round + 1), enough: make(chan struct{}),
-		}
-		var group sync.WaitGroup
-		for w := range 4 {
-			group.Go(func() { writeUntilCrash(s, a, w) })
-		}
-		failed := make(chan struct{})
-		go func() {
-			group.Wait()
-			close(failed)
-		}()
-		select {
-		case <-a.enough:
-		case <-failed:
-			t.Fatalf("all writers failed after %d items", len(a.items))
-		}
-		must(t, "crash", p.Crash(uint64(round)))
-		group.Wait()
-		findAcknowledged(t, open(t, p), a)
-	}
-}
-
-// writeUntilCrash writes and notes what was acknowledged, until a call fails or
-// it is enough. Others may be within a call then.
-func writeUntilCrash(s store.Store, a *acknowledged, w int) {
-	id := store.JournalID{Week: 3, Partition: w}
-	key := fmt.Sprintf("w/%d", w)
-	for n := uint64(0); ; n++ {
-		i := item(sample.Shard(w), int64(n), n, 0, 20_000)
-		if s.Write(background(), "t", []store.Item{i}) != nil || !a.note(func() { a.items = append(a.items, i) }) {
-			return
-		}
-		if s.Append(background(), id, n, entry(n)) != nil || !a.note(func() { a.entries[id] = n + 1 }) {
-			return
-		}
-		if _, err := s.Put(background(), key, entry(n), n); err != nil || !a.note(func() { a.counts[key] = n + 1 }) {
-			return
-		}
-	}
-}
-
-func findAcknowledged(t *testing.T, s store.Store, a *acknowledged) {
-	t.Helper()
-	for _, i := range a.items {
-		sameItems(t, "after the crash", query(t, s, "t", i.Key.Bucket, i.Key.Span, i.Key.Span), []store.Item{i})
-	}
-	for id, end := range a.entries {
-		entries, err := s.Read(background(), id, 0, int(end))
-		if err != nil || uint64(len(entries)) != end {
-			t.Fatalf("journal %s has %d entries, %v; %d were acknowledged", id, len(entries), err, end)
-		}
-		for n, e := range entries {
-			if !bytes.Equal(e, entry(uint64(n))) {
-				t.Fatalf("journal %s at %d: %q", id, n, e)
-			}
-		}
-	}
-	for key, version := range a.counts {
-		r, err := s.Get(background(), key)
-		if err != nil || r.Version < version {
-			t.Fatalf("record %s is of version %d, %v; %d was acknowledged", key, r.Version, err, version)
-		}
-	}
 }

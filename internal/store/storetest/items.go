@@ -22,6 +22,7 @@ func itemCases() []testCase {
 		with("WriteOfManyMegabytes", writeMegabytes),
 		with("WeekBoundary", weekBoundary),
 		with("ManyTablesAtOnce", manyTables),
+		with("Keys", listKeys),
 	}
 }
 
@@ -185,6 +186,35 @@ func manyTables(t *testing.T, s store.Store) {
 		for r := range rounds {
 			want := []store.Item{item(sample.Shard(c), int64(r), 0, 0, 3000)}
 			sameItems(t, "afterwards", query(t, s, name((c*7+r*3)%tables), sample.Shard(c), int64(r), int64(r)), want)
+		}
+	}
+}
+
+// listKeys lists keys without bodies, where the driver can.
+func listKeys(t *testing.T, s store.Store) {
+	lister, ok := s.(store.Lister)
+	if !ok {
+		t.Skip("the driver does not list keys")
+	}
+	list := func(most int) (keys []store.ItemKey, err error) {
+		err = lister.Keys(background(), "t", func(key store.ItemKey) bool {
+			keys = append(keys, key)
+			return len(keys) < most
+		})
+		return keys, err
+	}
+	if _, err := list(9); !errors.Is(err, store.ErrNoTable) {
+		t.Errorf("keys of a missing table: %v; want ErrNoTable", err)
+	}
+	must(t, "ensure", s.Ensure(background(), "t"))
+	items := append(everySize(1), everySize(2)...)
+	must(t, "write", s.Write(background(), "t", items))
+	must(t, "delete", s.Delete(background(), "t", keysOf(items[:1])))
+	for _, most := range []int{3, 100} {
+		want := keysOf(items[1:])
+		want = want[:min(most, len(want))]
+		if got, err := list(most); err != nil || !slices.Equal(got, want) {
+			t.Errorf("the first %d keys are %v, %v; want %v", most, got, err, want)
 		}
 	}
 }
