@@ -94,6 +94,9 @@ func TestDamagedFiles(t *testing.T) {
 		}
 		for _, h := range ways {
 			for _, open := range []bool{false, true} {
+				if open && !strings.HasPrefix(h.name, "byte") && !strings.HasPrefix(h.name, "cut") && h.name != "removed" {
+					continue // the others say no more
+				}
 				cfg := whole
 				cfg.Dir = t.TempDir()
 				must(t, "copy", os.CopyFS(cfg.Dir, os.DirFS(whole.Dir)))
@@ -254,7 +257,7 @@ func TestUnreadableKeysLeaveTheOthers(t *testing.T) {
 	}
 	data, err := os.ReadFile(files[0])
 	must(t, "read", err)
-	for part := range 9 {
+	for _, part := range []int{0, 5, 9} {
 		at := len(data) * part / 10
 		data[at] ^= 1
 		must(t, "damage", os.WriteFile(files[0], data, 0o644))

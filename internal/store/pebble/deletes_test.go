@@ -164,7 +164,7 @@ func TestCrashWhileItemsAreMoved(t *testing.T) {
 		}
 	}
 	changes := int64(0) // of a delete that nothing interrupts
-	rounds := 40
+	rounds := 25
 	if testing.Short() {
 		rounds = 10
 	}
