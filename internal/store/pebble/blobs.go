@@ -11,6 +11,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"weir/internal/store"
+	"weir/internal/store/pebble/manifest"
 )
 
 // A blob file is blocks, each followed by a type (1) and a checksum (4,
@@ -80,12 +81,12 @@ func (f *checkedBlob) ReadAt(p []byte, at int64) (int, error) {
 	case err != nil:
 		return n, f.guard.damaged(f.path, fmt.Sprintf("%d bytes at %d cannot be read: %v", len(p), at, err))
 	case at+int64(len(p)) == f.size && len(p) == blobFooter:
-		if checksum(p[4:]) != binary.LittleEndian.Uint32(p) {
+		if manifest.Checksum(p[4:]) != binary.LittleEndian.Uint32(p) {
 			return 0, f.guard.damaged(f.path, "its footer has another checksum")
 		}
 	case len(p) < blobTrailer:
 		return 0, f.guard.damaged(f.path, fmt.Sprintf("it has a block of %d bytes", len(p)))
-	case checksum(p[:len(p)-4]) != binary.LittleEndian.Uint32(p[len(p)-4:]):
+	case manifest.Checksum(p[:len(p)-4]) != binary.LittleEndian.Uint32(p[len(p)-4:]):
 		return 0, f.guard.damaged(f.path, fmt.Sprintf("the block of %d bytes at %d has another checksum", len(p), at))
 	}
 	return n, nil

@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"weir/internal/store"
+	"weir/internal/store/pebble/manifest"
 )
 
 var _ store.Inspector = (*Store)(nil)
@@ -121,7 +122,7 @@ func (s *Store) Verify(ctx context.Context) ([]store.Damage, error) {
 
 // verify reads all of a folder, and gives the first damage.
 func (s *Store) verify(ctx context.Context, f *folder, i *instance) error {
-	if err := checkManifest(i.guard, f.path); err != nil {
+	if err := manifest.Check(i.guard, f.path); err != nil {
 		return err
 	}
 	whole, err := checkBlobFiles(i.db, i.guard, f.path)

@@ -5,6 +5,8 @@ import (
 
 	engine "github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/sstable"
+
+	"weir/internal/store/pebble/manifest"
 )
 
 // separated is the length from which an item's body is kept apart from its key.
@@ -44,7 +46,7 @@ func (s *Store) makeFolder(parent, name string, table bool) error {
 // are.
 func (s *Store) openInstance(path string, table bool, mode openMode) (*instance, error) {
 	if mode != mustMake {
-		if err := checkManifest(s.cfg.FS, path); err != nil {
+		if err := manifest.Check(s.cfg.FS, path); err != nil {
 			return nil, err
 		}
 	}
@@ -54,6 +56,7 @@ func (s *Store) openInstance(path string, table bool, mode openMode) (*instance,
 	i := &instance{guard: g, sick: make(chan struct{})}
 	opts := &engine.Options{
 		FS:                          g,
+		Cleaner:                     remover{},
 		Logger:                      l,
 		Cache:                       s.cache,
 		FileCache:                   s.files,
@@ -112,6 +115,18 @@ func (s *Store) listener(i *instance, l logger) *engine.EventListener {
 		},
 	}
 }
+
+// remover removes what Pebble no longer needs, logs too. Pebble would keep five
+// of them to write them anew, in each folder, for as long as it is open and
+// until it is opened again: more than a small week's items take. It does not
+// where a cleaner needs the contents of files, as the archiver does; the methods
+// are the deleter's, which is embedded less deeply.
+type remover struct {
+	engine.DeleteCleaner
+	contents
+}
+
+type contents struct{ engine.ArchiveCleaner }
 
 // separation keeps the items' bodies apart from their keys, so that compactions
 // move keys only: a body is written to the log and once to a blob file.

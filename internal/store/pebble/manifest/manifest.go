@@ -1,4 +1,7 @@
-package pebble
+// Package manifest finds damage in Pebble's manifests that Pebble takes for
+// their end. It owns the reading of their framing, and refuses to mend. It
+// imports store and the client library.
+package manifest
 
 import (
 	"encoding/binary"
@@ -22,11 +25,11 @@ const (
 	chunkLast   = 4
 )
 
-// checkManifest finds damage that Pebble takes for the end of its manifest: it
+// Check finds damage that Pebble takes for the end of its manifest: it
 // stops at a chunk that it cannot read, and then deletes all files that only
 // the rest of the manifest names. A write that a power cut tore has no record
 // behind it; damage has, unless it hit the very last one.
-func checkManifest(fs vfs.FS, dir string) error {
+func Check(fs vfs.FS, dir string) error {
 	desc, err := engine.Peek(dir, fs)
 	if err != nil {
 		return err
@@ -85,15 +88,15 @@ func readChunk(data []byte, at int) (kind byte, size int) {
 	if kind < chunkFull || kind > chunkLast || size == chunkHeader || size > left {
 		return 0, 0
 	}
-	if checksum(head[6:size]) != binary.LittleEndian.Uint32(head) {
+	if Checksum(head[6:size]) != binary.LittleEndian.Uint32(head) {
 		return 0, 0
 	}
 	return kind, size
 }
 
-// checksum is the masked CRC that Pebble writes, as LevelDB's log format
+// Checksum is the masked CRC that Pebble writes, as LevelDB's log format
 // defines it.
-func checksum(data []byte) uint32 {
+func Checksum(data []byte) uint32 {
 	sum := crc32.Checksum(data, crc32.MakeTable(crc32.Castagnoli))
 	return (sum>>15 | sum<<17) + 0xa282ead8
 }
