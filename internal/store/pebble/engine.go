@@ -56,16 +56,18 @@ func (s *Store) openInstance(path string, table bool, mode openMode) (*instance,
 	i := &instance{guard: g, sick: make(chan struct{})}
 	opts := &engine.Options{
 		FS:                          g,
-		Cleaner:                     remover{},
 		Logger:                      l,
 		Cache:                       s.cache,
 		FileCache:                   s.files,
 		MemTableSize:                s.cfg.MemTableBytes,
 		MemTableStopWritesThreshold: 4,
-		ErrorIfNotExists:            mode != mustMake,
-		ReadOnly:                    mode == readOnly,
-		FormatMajorVersion:          engine.FormatValueSeparation,
-		CompactionConcurrencyRange:  func() (int, int) { return 1, 1 },
+		// Pebble keeps up to five logs to write them anew. That they are there
+		// is what saves the last flushes when the end of a manifest is damaged,
+		// which looks like a write that a power cut tore.
+		ErrorIfNotExists:           mode != mustMake,
+		ReadOnly:                   mode == readOnly,
+		FormatMajorVersion:         engine.FormatValueSeparation,
+		CompactionConcurrencyRange: func() (int, int) { return 1, 1 },
 		// A folder that is damaged is not compacted, and must be written to all the same.
 		L0StopWritesThreshold: 1 << 20,
 		EventListener:         s.listener(i, l),
@@ -115,18 +117,6 @@ func (s *Store) listener(i *instance, l logger) *engine.EventListener {
 		},
 	}
 }
-
-// remover removes what Pebble no longer needs, logs too. Pebble would keep five
-// of them to write them anew, in each folder, for as long as it is open and
-// until it is opened again: more than a small week's items take. It does not
-// where a cleaner needs the contents of files, as the archiver does; the methods
-// are the deleter's, which is embedded less deeply.
-type remover struct {
-	engine.DeleteCleaner
-	contents
-}
-
-type contents struct{ engine.ArchiveCleaner }
 
 // separation keeps the items' bodies apart from their keys, so that compactions
 // move keys only: a body is written to the log and once to a blob file.
