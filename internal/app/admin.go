@@ -132,7 +132,7 @@ func (a *App) serveLedger(w http.ResponseWriter, r *http.Request) error {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), a.config.Query.Timeout)
 	defer cancel()
-	l, err := ledger.Draw(ctx, &accounts{&heads{a.gateway, a.worker}, a.book, a.queues, a.queues}, start, end)
+	l, err := ledger.Draw(ctx, &accounts{&heads{a.gateway, a.workers}, a.book, a.queues, a.queues}, start, end)
 	if err != nil {
 		return err
 	}

@@ -55,7 +55,7 @@ type App struct {
 	clock   *message.Clock
 	life    message.Life
 	gateway *gateway.Gateway
-	worker  *worker.Worker
+	workers *worker.Pool
 	merger  *merge.Merger
 	source  *volumes.Source
 	queries *query.Handler
@@ -105,16 +105,16 @@ func (a *App) open(ctx context.Context) (err error) {
 	}); err != nil {
 		return err
 	}
-	a.worker = worker.New(worker.Options{
+	a.workers = worker.NewPool(worker.Options{
 		Name: "worker-" + a.life.String(), Config: a.config.Worker, Buffer: a.queues, Dead: a.queues, Leases: a.queues,
 		Tables: a.store, Book: a.book, Kinds: a.kind, Now: time.Now, Random: randomNumber, Logger: a.logger.With("role", "worker"),
-	})
+	}, a.config.Workers)
 	a.merger = merge.New(merge.Options{
 		Config: a.config.Merge, Tables: a.store, Book: a.book, Now: time.Now, Logger: a.logger.With("role", "merge"),
 	})
 	a.source = volumes.New(volumes.Options{
 		Tables: a.store, Book: a.book, Catalog: a.catalog,
-		Heads: &heads{a.gateway, a.worker}, MaxSamples: a.config.Query.MaxSamples,
+		Heads: &heads{a.gateway, a.workers}, MaxSamples: a.config.Query.MaxSamples,
 	})
 	a.queries = query.NewHandler(query.Options{
 		Source: a.source, Limits: a.config.Query.Limits, Timeout: a.config.Query.Timeout, Now: time.Now,

@@ -11,20 +11,22 @@ import (
 	"weir/internal/query"
 	"weir/internal/sample"
 	"weir/internal/worker"
+	"weir/internal/worker/autoscale"
 )
 
 // Config is the whole configuration of a process.
 type Config struct {
-	Data       string         `yaml:"data" doc:"folder that holds all data"`
-	HTTP       HTTPConfig     `yaml:"http"`
-	Partitions int            `yaml:"partitions" doc:"K: partitions of weeks made from now on, and queues; a week keeps the number it was made with"`
-	Buffer     BufferConfig   `yaml:"buffer"`
-	Store      StoreConfig    `yaml:"store"`
-	Gateway    gateway.Config `yaml:"gateway"`
-	Worker     worker.Config  `yaml:"worker"`
-	Merge      merge.Config   `yaml:"merge"`
-	Query      QueryConfig    `yaml:"query"`
-	Log        LogConfig      `yaml:"log"`
+	Data       string           `yaml:"data" doc:"folder that holds all data"`
+	HTTP       HTTPConfig       `yaml:"http"`
+	Partitions int              `yaml:"partitions" doc:"K: partitions of weeks made from now on, and queues; a week keeps the number it was made with"`
+	Buffer     BufferConfig     `yaml:"buffer"`
+	Store      StoreConfig      `yaml:"store"`
+	Gateway    gateway.Config   `yaml:"gateway"`
+	Worker     worker.Config    `yaml:"worker"`
+	Workers    autoscale.Config `yaml:"workers"`
+	Merge      merge.Config     `yaml:"merge"`
+	Query      QueryConfig      `yaml:"query"`
+	Log        LogConfig        `yaml:"log"`
 }
 
 // HTTPConfig is where the process listens.
@@ -68,6 +70,7 @@ func Default() Config {
 		Gateway:    gateway.Default(),
 		Worker:     worker.Default(),
 		Merge:      merge.Default(),
+		Workers:    autoscale.Default(),
 		Query:      QueryConfig{Limits: query.DefaultLimits(), Timeout: time.Minute},
 		Log:        LogConfig{Level: "info"},
 	}
@@ -98,7 +101,7 @@ func (c Config) Validate() error {
 	if _, err := logLevel(c.Log.Level); err != nil {
 		return err
 	}
-	for _, part := range []interface{ Validate() error }{c.Gateway, c.Worker, c.Merge} {
+	for _, part := range []interface{ Validate() error }{c.Gateway, c.Worker, c.Workers, c.Merge} {
 		if err := part.Validate(); err != nil {
 			return err
 		}

@@ -144,6 +144,7 @@ func TestValidateNamesTheKey(t *testing.T) {
 		"worker.extend_after": func(c *Config) { c.Worker.ExtendAfter = time.Hour },
 		"worker.flush_age":    func(c *Config) { c.Worker.FlushAge = 0 },
 		"gateway.max_ahead":   func(c *Config) { c.Gateway.MaxAhead = -1 },
+		"workers.window":      func(c *Config) { c.Workers.Window = 0 },
 		"query.timeout":       func(c *Config) { c.Query.Timeout = 0 },
 		"query.":              func(c *Config) { c.Query.MaxSamples = -1 },
 		"log.level":           func(c *Config) { c.Log.Level = "loud" },

@@ -15,30 +15,37 @@ import (
 	"weir/internal/worker"
 )
 
-// heads lets readers see what this process's worker has not committed yet.
+// heads lets readers see what this process's workers have not committed yet.
 type heads struct {
 	gateway *gateway.Gateway
-	worker  *worker.Worker
+	workers *worker.Pool
 }
 
 var _ volumes.Heads = (*heads)(nil)
 
-// CatchUp waits until the worker has taken every message that this gateway's
+// CatchUp waits until the workers have taken every message that this gateway's
 // life has durable by now: what was answered 204 is among them.
 func (h *heads) CatchUp(ctx context.Context) error {
 	for _, t := range h.gateway.Tallies() {
 		if t.Durable == 0 {
 			continue
 		}
-		if err := h.worker.WaitSeen(ctx, t.Queue, message.ID{Life: t.Life, Number: t.Durable - 1}); err != nil {
+		if err := h.workers.WaitSeen(ctx, t.Queue, message.ID{Life: t.Life, Number: t.Durable - 1}); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// snapshotTime bounds how long a reader waits for what a lost head held.
+const snapshotTime = 10 * time.Second
+
 // Snapshot gives a head with its journal.
-func (h *heads) Snapshot(id store.JournalID) (journal.Snapshot, bool) { return h.worker.Snapshot(id) }
+func (h *heads) Snapshot(ctx context.Context, id store.JournalID) (journal.Snapshot, bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, snapshotTime)
+	defer cancel()
+	return h.workers.Snapshot(ctx, id)
+}
 
 // accounts is what the ledger is drawn up from.
 type accounts struct {
@@ -108,7 +115,8 @@ func (a *accounts) Journals(ctx context.Context) (map[store.JournalID]journal.Sn
 	out := map[store.JournalID]journal.Snapshot{}
 	var failed error
 	for _, j := range a.book.Journals() {
-		s, ok := a.Snapshot(j.ID())
+		s, ok, err := a.Snapshot(ctx, j.ID())
+		failed = errors.Join(failed, err)
 		if !ok {
 			failed = errors.Join(failed, j.Refresh(ctx))
 			s = j.Snapshot()

@@ -56,7 +56,8 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 		ready = 1
 	}
 	gauge("weir_ready", "Whether /readyz answers 200.", ready)
-	for _, h := range c.worker.Heads() {
+	c.workersState(gauge)
+	for _, h := range c.workers.Heads() {
 		queue := strconv.Itoa(h.Queue)
 		gauge("weir_head_samples", "Samples that no commit names yet.", float64(h.Samples), "queue", queue)
 		gauge("weir_head_messages", "Messages that no commit names yet.", float64(h.Messages), "queue", queue)
@@ -80,6 +81,16 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 			gauge("weir_queue_oldest_seconds", "Age of the oldest message that is not acked.", time.Since(d.Oldest).Seconds(), "queue", name)
 		}
 	}
+}
+
+// workersState tells how many workers run, how many should, and why.
+func (c *collector) workersState(gauge func(name, help string, value float64, labels ...string)) {
+	s := c.workers.State()
+	gauge("weir_workers_running", "Workers that run, those that drain and end included.", float64(s.Running))
+	gauge("weir_workers_desired", "Workers that the autoscale policy wants, and its last verdict.", float64(s.Decision.Desired), "verdict", string(s.Decision.Verdict))
+	gauge("weir_workers_needed", "Workers' worth of arrivals and backlog, before bounds and cool-downs.", s.Decision.Need)
+	gauge("weir_worker_capacity", "Messages a second that one worker takes when busy; 0: not known yet.", s.Decision.Capacity)
+	gauge("weir_worker_acceptable_backlog", "Messages a worker works off within the target latency.", s.Decision.Acceptable)
 }
 
 // sender gives what sends metrics of one kind; labels are names and values in

@@ -17,7 +17,7 @@ import (
 )
 
 // Bounds of a stop. The process is to end within 30 s of SIGTERM; the
-// worker's drain time, 20 s by default, is part of its config, and closing the
+// workers' drain time, 20 s by default, is part of its config, and closing the
 // drivers takes time too.
 const (
 	stopRequests = 4 * time.Second
@@ -79,8 +79,8 @@ func (a *App) startRoles() *roles {
 	r.cancelGateway, r.cancelWorker = cancelGateway, cancelWorker
 	opened := make(chan struct{})
 	r.others.Go(func() {
-		if err := a.worker.Run(workerContext); err != nil {
-			a.logger.Error("worker ended", "error", err)
+		if err := a.workers.Run(workerContext); err != nil {
+			a.logger.Error("workers ended", "error", err)
 		}
 	})
 	r.gateway.Go(func() {
@@ -123,7 +123,7 @@ func (a *App) becomeReady(ctx context.Context, opened <-chan struct{}) {
 		return
 	}
 	for queue := range a.queues.Queues() {
-		if a.worker.WaitSeen(ctx, queue, message.ID{Life: a.life, Number: 0}) != nil {
+		if a.workers.WaitSeen(ctx, queue, message.ID{Life: a.life, Number: 0}) != nil {
 			return
 		}
 	}
@@ -143,7 +143,7 @@ func (a *App) becomeReady(ctx context.Context, opened <-chan struct{}) {
 func (a *App) allTaken(ctx context.Context) error {
 	for pause := time.Millisecond; ; pause = min(2*pause, 100*time.Millisecond) {
 		held := map[int]int{}
-		for _, h := range a.worker.Heads() {
+		for _, h := range a.workers.Heads() {
 			held[h.Queue] = h.Messages
 		}
 		left := uint64(0)

@@ -18,6 +18,7 @@ import (
 // fake clock.
 type lively struct {
 	visibility time.Duration
+	work       time.Duration // that reading a message takes
 
 	mu     sync.Mutex
 	fail   func(op string) error // if set, may answer a call instead
@@ -31,6 +32,7 @@ type livelyMessage struct {
 	body     []byte
 	attempts int
 	hidden   time.Time
+	sent     time.Time
 	acked    bool
 }
 
@@ -54,15 +56,33 @@ func (b *lively) Queues() int  { return len(b.queues) }
 func (b *lively) MaxBody() int { return 1 << 20 }
 func (b *lively) Close() error { return nil }
 
-func (b *lively) Depth(context.Context, int) (buffer.Depth, error) {
-	panic("no worker asks for the depth")
+func (b *lively) Depth(_ context.Context, queue int) (buffer.Depth, error) {
+	if err := b.answer("depth"); err != nil {
+		return buffer.Depth{}, err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var d buffer.Depth
+	for _, m := range b.queues[queue] {
+		if m.acked {
+			continue
+		}
+		if d.Messages++; d.Messages == 1 {
+			d.Oldest = m.sent
+		}
+		d.Bytes += uint64(len(m.body))
+		if m.hidden.After(time.Now()) {
+			d.InFlight++
+		}
+	}
+	return d, nil
 }
 
 func (b *lively) Send(_ context.Context, queue int, bodies [][]byte) []error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, body := range bodies {
-		b.queues[queue] = append(b.queues[queue], &livelyMessage{id: fmt.Sprintf("%d/%d", queue, len(b.queues[queue])), body: body})
+		b.queues[queue] = append(b.queues[queue], &livelyMessage{id: fmt.Sprintf("%d/%d", queue, len(b.queues[queue])), body: body, sent: time.Now()})
 	}
 	return nil
 }
@@ -123,7 +143,7 @@ type livelyDelivery struct {
 var _ buffer.Extender = (*livelyDelivery)(nil)
 
 func (d *livelyDelivery) ID() string      { return d.m.id }
-func (d *livelyDelivery) Body() []byte    { return d.m.body }
+func (d *livelyDelivery) Body() []byte    { <-time.After(d.b.work); return d.m.body }
 func (d *livelyDelivery) Sent() time.Time { return time.Time{} }
 func (d *livelyDelivery) Attempts() int   { return d.attempts }
 
@@ -224,15 +244,19 @@ func newStage(t *testing.T, queues int) *stage {
 
 // worker makes a worker; start runs it.
 func (s *stage) worker(name string, set func(*Options)) *Worker {
-	o := Options{
-		Name: name, Config: Default(), Buffer: s.buffer, Dead: s.buffer, Leases: s.buffer, Tables: simStore{s.store},
-		Book: s.store.book(s.buffer.Queues()), Kinds: func(string) sample.Kind { return 0 }, Now: time.Now,
-		Random: s.random,
-	}
+	o := s.options(name)
 	if set != nil {
 		set(&o)
 	}
 	return New(o)
+}
+
+func (s *stage) options(name string) Options {
+	return Options{
+		Name: name, Config: Default(), Buffer: s.buffer, Dead: s.buffer, Leases: s.buffer, Tables: simStore{s.store},
+		Book: s.store.book(s.buffer.Queues()), Kinds: func(string) sample.Kind { return 0 }, Now: time.Now,
+		Random: s.random,
+	}
 }
 
 func (s *stage) random() uint64 {

@@ -418,24 +418,24 @@ func TestReadersSeeTheHead(t *testing.T) {
 	onStage(t, 1, func(s *stage) {
 		w := s.worker("a", nil)
 		journal := store.JournalID{Week: simWeeks()[0]}
-		if _, ok := w.Snapshot(journal); ok {
+		if _, ok, err := w.Snapshot(s.Context(), journal); ok || err != nil {
 			s.Error("a worker that does not run has a head")
 		}
 		stop := start(s.T, w)
 		time.Sleep(time.Millisecond)
-		if _, ok := w.Snapshot(journal); ok {
+		if _, ok, err := w.Snapshot(s.Context(), journal); ok || err != nil {
 			s.Error("a worker that has received nothing has a head")
 		}
 		first := s.send(0)
 		s.seen(w, first)
-		got, ok := w.Snapshot(journal)
+		got, ok, _ := w.Snapshot(s.Context(), journal)
 		if !ok || len(got.Pending) != 1 || got.Pending[0].Message.ID() != first || len(got.Commits) != 0 {
 			s.Errorf("ahead of the flush: %+v, %v", got, ok)
 		}
 		time.Sleep(11 * time.Second)
 		second := s.send(0)
 		s.seen(w, second)
-		got, _ = w.Snapshot(journal)
+		got, _, _ = w.Snapshot(s.Context(), journal)
 		if len(got.Pending) != 1 || got.Pending[0].Message.ID() != second || len(got.Commits) != 1 || got.Horizons.Latest() != s.world.truths[first].message.Stamp {
 			s.Errorf("behind the flush: %+v", got)
 		}
@@ -464,7 +464,9 @@ func TestWaitSeen(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		s.remove(message.ID{Life: 1, Number: 1})
+		h := newHead(store.JournalID{}, nil)
+		h.add(&entry{message: message.Message{Life: 1, Number: 1}})
+		s.lose(map[store.JournalID]*head{h.id: h})
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		if err := s.wait(ctx, message.ID{Life: 1, Number: 2}); !errors.Is(err, context.DeadlineExceeded) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -30,6 +31,7 @@ type runner struct {
 
 	flushed  chan error // the answer of the flush that is under way
 	flushing bool
+	yields   bool          // the queue goes to another worker of this process
 	backoff  time.Duration // after failed flushes
 	notUntil time.Time     // no flush before
 }
@@ -59,6 +61,7 @@ func (r *runner) run(ctx context.Context, lease buffer.Lease) error {
 		case <-ctx.Done():
 			stop()
 			<-done
+			r.yields = errors.Is(context.Cause(ctx), errYield)
 			return r.drain(work)
 		case batch := <-received:
 			err = r.handleAll(work, batch)
@@ -78,6 +81,28 @@ func (r *runner) run(ctx context.Context, lease buffer.Lease) error {
 		}
 		r.startFlush(work)
 	}
+}
+
+// errPanicked is how a worker ends that broke one of its own rules.
+var errPanicked = errors.New("worker panicked")
+
+// recovered turns a panic into an error.
+func recovered(err *error) {
+	if p := recover(); p != nil {
+		*err = fmt.Errorf("%w: %v\n%s", errPanicked, p, debug.Stack())
+	}
+}
+
+// runSafely is run, with a panic of it turned into an error.
+func (r *runner) runSafely(ctx context.Context, lease buffer.Lease) error {
+	err := func() (err error) {
+		defer recovered(&err)
+		return r.run(ctx, lease)
+	}()
+	if errors.Is(err, errPanicked) {
+		r.drop(context.WithoutCancel(ctx)) // again, or for the first time
+	}
+	return err
 }
 
 // receive hands on what the queue gives until ctx ends. What it holds then
@@ -116,11 +141,12 @@ func (r *runner) handleAll(ctx context.Context, batch []buffer.Delivery) error {
 
 // handle admits a delivery or settles it otherwise. Its error stops the runner.
 func (r *runner) handle(ctx context.Context, d buffer.Delivery) error {
+	r.seen[r.queue].take()
 	if d.Attempts() >= r.config.MaxAttempts {
 		return r.bury(ctx, d, fmt.Sprintf("%d deliveries did not settle it", d.Attempts()))
 	}
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
-		err := r.admitSafely(ctx, d)
+		err := r.handleTurn.do(ctx, func() error { return r.admitSafely(ctx, d) })
 		switch {
 		case err == nil:
 			delete(r.failures, d.ID())
@@ -210,13 +236,13 @@ func (r *runner) drop(ctx context.Context) {
 	if err := r.settleFlush(); err != nil {
 		r.logger.Warn("the flush that was under way failed", "error", err)
 	}
+	r.seen[r.queue].lose(r.heads) // before readers could find them gone
 	r.mu.Lock()
 	heads := r.heads
 	r.heads = map[store.JournalID]*head{}
 	r.mu.Unlock()
 	for _, h := range heads {
 		for _, e := range h.all() {
-			r.seen[r.queue].remove(e.message.ID())
 			for _, d := range e.deliveries {
 				_ = d.Nack(ctx, 0) // else it comes by itself
 			}

@@ -57,14 +57,18 @@ func (r *runner) inOrder() []*head {
 	return slices.SortedFunc(maps.Values(r.heads), func(a, b *head) int { return cmp.Compare(a.id.Week, b.id.Week) })
 }
 
-func (r *runner) flushAll(ctx context.Context, heads []*head) error {
-	var failed []error
-	for _, h := range heads {
-		if err := r.flusher.flush(ctx, h); err != nil {
-			failed = append(failed, err)
+// flushAll flushes heads when it is this runner's turn among its worker's.
+func (r *runner) flushAll(ctx context.Context, heads []*head) (err error) {
+	defer recovered(&err)
+	return r.flushTurn.do(ctx, func() error {
+		var failed []error
+		for _, h := range heads {
+			if err := r.flusher.flush(ctx, h); err != nil {
+				failed = append(failed, err)
+			}
 		}
-	}
-	return errors.Join(failed...)
+		return errors.Join(failed...)
+	})
 }
 
 // afterFlush says whether the runner can go on after a flush.
@@ -74,7 +78,7 @@ func (r *runner) afterFlush(ctx context.Context, err error) error {
 	case err == nil:
 		r.backoff, r.notUntil = 0, time.Time{}
 		return nil
-	case errors.Is(err, journal.ErrFenced):
+	case errors.Is(err, journal.ErrFenced), errors.Is(err, errPanicked):
 		return err
 	case errors.Is(err, journal.ErrUncertain):
 		if err := r.reopen(ctx); err != nil {
@@ -133,10 +137,11 @@ func (r *runner) extend(ctx context.Context) {
 }
 
 // drain takes what the queue still gives, for at most half of the config's
-// DrainTime, and flushes all. What is cut short stays in the queue.
+// DrainTime, and flushes all. What is cut short stays in the queue. Where the
+// queue goes to another worker, what it still holds is theirs.
 func (r *runner) drain(ctx context.Context) error {
 	until := r.now().Add(r.config.DrainTime / 2)
-	for ctx.Err() == nil && r.now().Before(until) {
+	for !r.yields && ctx.Err() == nil && r.now().Before(until) {
 		wait, cancel := context.WithTimeout(ctx, r.config.tick())
 		batch, err := r.buffer.Receive(wait, r.queue, r.config.ReceiveBatch)
 		cancel()

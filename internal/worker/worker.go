@@ -19,7 +19,6 @@ import (
 
 	"weir/internal/buffer"
 	"weir/internal/journal"
-	"weir/internal/message"
 	"weir/internal/sample"
 	"weir/internal/store"
 )
@@ -93,8 +92,10 @@ type Options struct {
 	Logger *slog.Logger
 }
 
-// Worker holds queues and drains them. Safe for concurrent use.
+// Worker holds queues and drains them: of all of them it handles one message
+// and one flush at a time. Safe for concurrent use.
 type Worker struct {
+	*readers
 	name    string
 	config  Config
 	buffer  buffer.Buffer
@@ -107,63 +108,89 @@ type Worker struct {
 	random  func() uint64
 	logger  *slog.Logger
 
-	seen []*seen // by queue
+	claims     *claims
+	handleTurn *budget
+	flushTurn  *budget
 
-	mu      sync.Mutex
-	runners map[int]*runner // by queue, those that run
+	mu   sync.Mutex
+	died error // why it ended by itself
 }
 
-// New makes a worker; Run starts it.
+// New makes a worker that is the only one of its process; Run starts it.
 func New(o Options) *Worker {
+	return newWorker(o, newReaders(o.Buffer.Queues()), newClaims(o.Buffer.Queues(), o.Now))
+}
+
+func newWorker(o Options, r *readers, c *claims) *Worker {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	w := &Worker{
-		name: o.Name, config: o.Config, buffer: o.Buffer, dead: o.Dead, leases: o.Leases, book: o.Book,
+	return &Worker{
+		readers: r, name: o.Name, config: o.Config, buffer: o.Buffer, dead: o.Dead, leases: o.Leases, book: o.Book,
 		flusher: &flusher{tables: o.Tables, book: o.Book, messages: maxFlushMessages}, kinds: o.Kinds, now: o.Now, random: o.Random,
-		logger: o.Logger, runners: map[int]*runner{},
+		logger: o.Logger, claims: c, handleTurn: newBudget(o.Now), flushTurn: newBudget(o.Now),
 	}
-	for range o.Buffer.Queues() {
-		w.seen = append(w.seen, newSeen())
-	}
-	return w
 }
 
-// Run drains every queue whose lease it can get until ctx ends; then it
-// flushes what it holds, gives the leases back and returns nil.
+// Run drains its share of the queues whose leases it can get until ctx ends;
+// then it flushes what it holds, gives the leases back and returns nil. A
+// panic is the end of this worker, and its error: what it held comes again.
 func (w *Worker) Run(ctx context.Context) error {
+	w.claims.join(w)
+	defer w.claims.leave(w)
+	working, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	var all sync.WaitGroup
-	for queue := range w.buffer.Queues() {
-		all.Go(func() { w.hold(ctx, queue) })
+	for {
+		queue, held, err := w.claims.next(working, w)
+		if err != nil {
+			break
+		}
+		all.Go(func() {
+			if err := w.hold(held, queue); errors.Is(err, errPanicked) {
+				w.mu.Lock()
+				w.died = err
+				w.mu.Unlock()
+				w.claims.leave(w) // others take what it had
+				cancel(errYield)
+			}
+		})
 	}
 	all.Wait()
-	return nil
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.died
 }
 
-// hold drains one queue whenever it can get the lease.
-func (w *Worker) hold(ctx context.Context, queue int) {
-	logger := w.logger.With("queue", queue)
-	for ctx.Err() == nil {
-		lease, err := w.leases.Acquire(ctx, queue, w.name, w.config.LeaseTime)
-		if err != nil {
-			if !errors.Is(err, buffer.ErrHeld) && ctx.Err() == nil {
-				logger.Warn("lease not acquired; trying again", "error", err)
-			}
-			pause(ctx, w.config.LeaseTime/5)
-			continue
+// hold drains one claimed queue for as long as it has the lease.
+func (w *Worker) hold(ctx context.Context, queue int) (err error) {
+	later := w.config.LeaseTime / 5
+	defer func() { w.claims.give(queue, later) }()
+	logger := w.logger.With("worker", w.name, "queue", queue)
+	lease, err := w.leases.Acquire(ctx, queue, w.name, w.config.LeaseTime)
+	if err != nil {
+		if !errors.Is(err, buffer.ErrHeld) && ctx.Err() == nil {
+			logger.Warn("lease not acquired; trying again", "error", err)
 		}
-		r := w.newRunner(queue, logger)
-		w.setRunner(queue, r)
-		err = r.run(ctx, lease)
-		w.setRunner(queue, nil)
-		if rerr := lease.Release(context.WithoutCancel(ctx)); rerr != nil {
-			logger.Warn("lease not released; it runs out", "error", rerr)
+		if ctx.Err() != nil {
+			later = 0 // it was not tried
 		}
-		if err != nil && ctx.Err() == nil {
-			logger.Warn("queue given up; trying to take it again", "error", err)
-			pause(ctx, w.config.LeaseTime/5)
-		}
+		return err
 	}
+	r := w.newRunner(queue, logger)
+	w.seen[queue].drains(r)
+	err = r.runSafely(ctx, lease)
+	w.seen[queue].drains(nil)
+	if rerr := lease.Release(context.WithoutCancel(ctx)); rerr != nil {
+		logger.Warn("lease not released; it runs out", "error", rerr)
+	}
+	switch {
+	case err == nil:
+		later = 0
+	case ctx.Err() == nil:
+		logger.Warn("queue given up; trying to take it again", "error", err)
+	}
+	return err
 }
 
 func (w *Worker) newRunner(queue int, logger *slog.Logger) *runner {
@@ -171,62 +198,4 @@ func (w *Worker) newRunner(queue int, logger *slog.Logger) *runner {
 		Worker: w, queue: queue, name: w.name, logger: logger, heads: map[store.JournalID]*head{},
 		failures: map[string]int{}, received: make(chan []buffer.Delivery), flushed: make(chan error, 1),
 	}
-}
-
-func (w *Worker) setRunner(queue int, r *runner) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if r == nil {
-		delete(w.runners, queue)
-		return
-	}
-	w.runners[queue] = r
-}
-
-// WaitSeen waits until the worker has taken every message of a life up to and
-// including id from the queue: then each is in a head, or named, or refused.
-func (w *Worker) WaitSeen(ctx context.Context, queue int, id message.ID) error {
-	return w.seen[queue].wait(ctx, id)
-}
-
-// Snapshot gives the head of a journal together with what the journal says;
-// ok is false where this worker holds no head of it.
-func (w *Worker) Snapshot(id store.JournalID) (s journal.Snapshot, ok bool) {
-	w.mu.Lock()
-	r := w.runners[id.Partition]
-	w.mu.Unlock()
-	if r == nil {
-		return journal.Snapshot{}, false
-	}
-	r.mu.Lock()
-	h := r.heads[id]
-	r.mu.Unlock()
-	if h == nil {
-		return journal.Snapshot{}, false
-	}
-	return h.snapshot(), true
-}
-
-// HeadSize is how much of a queue waits to be committed.
-type HeadSize struct {
-	Queue, Messages, Samples int
-}
-
-// Heads tells how much waits in the heads of each queue that is held.
-func (w *Worker) Heads() []HeadSize {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	out := make([]HeadSize, 0, len(w.runners))
-	for queue, r := range w.runners {
-		size := HeadSize{Queue: queue}
-		r.mu.Lock()
-		for _, h := range r.heads {
-			n, samples, _ := h.size()
-			size.Messages += n
-			size.Samples += samples
-		}
-		r.mu.Unlock()
-		out = append(out, size)
-	}
-	return out
 }

@@ -31,6 +31,7 @@ type unitHeads struct {
 	catchUp   func(context.Context) error
 	snapshots map[store.JournalID]func() journal.Snapshot
 	asked     map[store.JournalID]int
+	lost      error // if set, what Snapshot answers
 }
 
 func (h *unitHeads) CatchUp(ctx context.Context) error {
@@ -40,12 +41,15 @@ func (h *unitHeads) CatchUp(ctx context.Context) error {
 	return ctx.Err()
 }
 
-func (h *unitHeads) Snapshot(id store.JournalID) (journal.Snapshot, bool) {
+func (h *unitHeads) Snapshot(_ context.Context, id store.JournalID) (journal.Snapshot, bool, error) {
 	h.asked[id]++
-	if s := h.snapshots[id]; s != nil {
-		return s(), true
+	if h.lost != nil {
+		return journal.Snapshot{}, false, h.lost
 	}
-	return journal.Snapshot{}, false
+	if s := h.snapshots[id]; s != nil {
+		return s(), true, nil
+	}
+	return journal.Snapshot{}, false, nil
 }
 
 // unitRig is a store, what workers write into it, and a Source over both.

@@ -26,8 +26,9 @@ type Heads interface {
 	// is in a head or named by a journal.
 	CatchUp(ctx context.Context) error
 	// Snapshot gives a head with its journal, as of one moment; ok is false
-	// where no worker of this process writes the journal.
-	Snapshot(id store.JournalID) (s journal.Snapshot, ok bool)
+	// where no worker of this process writes the journal. It waits where a
+	// head was lost after CatchUp, until its messages are in another.
+	Snapshot(ctx context.Context, id store.JournalID) (s journal.Snapshot, ok bool, err error)
 }
 
 // Source reads volumes and heads. Safe for concurrent use.
@@ -133,7 +134,10 @@ func (r *reading) snapshot(ctx context.Context, id store.JournalID) (journal.Sna
 	if s, ok := r.cut[id]; ok {
 		return s, nil
 	}
-	s, ok := r.heads.Snapshot(id)
+	s, ok, err := r.heads.Snapshot(ctx, id)
+	if err != nil {
+		return s, fmt.Errorf("%w: a worker's head was lost, and what it held is not taken again yet: %w", query.ErrUnavailable, err)
+	}
 	if !ok {
 		j := r.book.Journal(id)
 		if err := j.Refresh(ctx); err != nil {

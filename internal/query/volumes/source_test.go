@@ -275,3 +275,13 @@ func TestOneCallSeesEachJournalAsOfOneMoment(t *testing.T) {
 		t.Errorf("the journal's head was asked %d times", n)
 	}
 }
+
+// TestAHeadThatWasLost and has not come again is no answer without it.
+func TestAHeadThatWasLost(t *testing.T) {
+	r := unitNewRig(t, 1)
+	r.flush(unitWeek, unitMetric("m"), []unitVersioned{{unitFloat(1, 1), 1}}, false)
+	r.heads.lost = context.DeadlineExceeded
+	if got, err := r.read("m", unitAt(0), unitAt(10)); !errors.Is(err, query.ErrUnavailable) || !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("%v, %v", got, err)
+	}
+}
