@@ -40,7 +40,7 @@ func picture(s scenario, moments []moment) []byte {
 svg{--ink:#24292f;--dim:#6e7781;--grid:#d8dee4;--a:#0969da;--b:#bc4c00;--c:#1a7f37;background:#fff}
 @media (prefers-color-scheme:dark){svg{--ink:#e6edf3;--dim:#8b949e;--grid:#30363d;--a:#58a6ff;--b:#f0883e;--c:#3fb950;background:#0d1117}}
 text{font:12px system-ui,sans-serif;fill:var(--dim)} .title{font-size:15px;font-weight:600;fill:var(--ink)} .name{fill:var(--ink)}
-path{fill:none;stroke-width:1.6;stroke-linejoin:round} .a{stroke:var(--a)} .b{stroke:var(--b)} .c{stroke:var(--c)} .dash{stroke:var(--dim);stroke-width:1;stroke-dasharray:4 3}
+path{fill:none;stroke-width:1.6;stroke-linejoin:round} .a{stroke:var(--a)} .b{stroke:var(--b)} .c{stroke:var(--c)} path.c{stroke-width:5;opacity:.5} .dash{stroke:var(--dim);stroke-width:1;stroke-dasharray:4 3}
 text.a{stroke:none;fill:var(--a)} text.b{stroke:none;fill:var(--b)} text.c{stroke:none;fill:var(--c)} .grid{stroke:var(--grid);stroke-width:1}
 </style>
 `)
@@ -54,8 +54,8 @@ text.a{stroke:none;fill:var(--a)} text.b{stroke:none;fill:var(--b)} text.c{strok
 			{"age of the oldest that waits, s (dashed: target)", "b", func(m moment) float64 { return m.oldest }, false},
 		}},
 		{title: "workers", least: 4, curves: []curve{
-			{"desired", "a", func(m moment) float64 { return float64(m.desired) }, true},
 			{"running", "c", func(m moment) float64 { return float64(m.running) }, true},
+			{"desired", "a", func(m moment) float64 { return float64(m.desired) }, true},
 		}},
 	} {
 		p.draw(&b, pictureTop+i*(panelHeight+panelGap)+14, moments)
