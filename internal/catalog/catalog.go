@@ -110,6 +110,14 @@ func (c *Catalog) intern(key string, parsed sample.Series) *Series {
 	return s
 }
 
+// All gives the known series by their Index. It is not to be changed, and does
+// not change: what becomes known later is not in it.
+func (c *Catalog) All() []*Series {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.all[:len(c.all):len(c.all)]
+}
+
 // Register takes what a week's journal calls a series.
 func (c *Catalog) Register(key string, in InWeek) error {
 	parsed, err := sample.ParseKey([]byte(key))

@@ -1,11 +1,9 @@
 package gateway
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
-	"sync"
 	"sync/atomic"
 )
 
@@ -16,7 +14,7 @@ const (
 	// firstRead is what a body is given to begin with, in bytes.
 	firstRead = 16 << 10
 	// bodyKept is the largest body whose memory is kept for reuse.
-	bodyKept = 1 << 20
+	bodyKept = 4 << 20
 )
 
 // arriving is the bodies that are on their way in. Each is charged for the
@@ -27,7 +25,11 @@ type arriving struct {
 	most  int64 // bytes of all bodies
 	limit int64 // bytes of one; the body that is longer is cut one byte past it
 	held  atomic.Int64
-	pool  sync.Pool // of *packed
+	idle  idle[*packed]
+}
+
+func newArriving(most, limit int64) arriving {
+	return arriving{most: most, limit: limit, idle: idle[*packed]{make: func() *packed { return &packed{} }}}
 }
 
 // packed is a body as it arrived.
@@ -36,14 +38,9 @@ type packed struct {
 	charged int64
 }
 
-func (p *packed) reader() io.Reader { return bytes.NewReader(p.bytes) }
-
 // read reads a body. The caller releases what it is given, error or not.
 func (a *arriving) read(from io.Reader) (*packed, error) {
-	p, _ := a.pool.Get().(*packed)
-	if p == nil {
-		p = &packed{}
-	}
+	p := a.idle.get()
 	if err := a.charge(p, int64(max(cap(p.bytes), firstRead))); err != nil {
 		return p, err
 	}
@@ -87,6 +84,6 @@ func (a *arriving) release(p *packed) {
 	p.charged = 0
 	if cap(p.bytes) <= bodyKept {
 		p.bytes = p.bytes[:0]
-		a.pool.Put(p)
+		a.idle.put(p)
 	}
 }

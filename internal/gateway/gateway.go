@@ -113,10 +113,10 @@ type Gateway struct {
 	arriving arriving
 	decoding chan struct{} // a place for each request that is decoded
 	bodies   *body.Reader
-	unpacked sync.Pool // of *[]byte
+	unpacked idle[[]byte]
 	bundles  bundles
-	lines    sync.Pool     // of *lineprotocol.Decoder
-	objects  sync.Pool     // of *jsonl.Decoder
+	lines    idle[*lineprotocol.Decoder[*catalog.Series]]
+	objects  idle[*jsonl.Decoder[*catalog.Series]]
 	rejected atomic.Uint64 // refused in answers, not told in a message yet
 	counts   counters
 }
@@ -138,11 +138,15 @@ func New(o Options) (*Gateway, error) {
 	g := &Gateway{
 		config: o.Config, life: o.Life, buffer: o.Buffer, catalog: o.Catalog, weeks: o.Weeks,
 		clock: o.Clock, now: o.Now, logger: o.Logger, bodies: bodies,
-		arriving: arriving{most: o.Config.MaxReading, limit: o.Config.Body.Packed},
+		arriving: newArriving(o.Config.MaxReading, o.Config.Body.Packed),
+		bundles:  newBundles(),
 		decoding: make(chan struct{}, o.Config.MaxRequests),
 	}
-	g.lines.New = func() any { return lineprotocol.New(o.Catalog.Intern, lineprotocol.Default()) }
-	g.objects.New = func() any { return jsonl.New(o.Catalog.Intern, jsonl.Default()) }
+	g.unpacked.make = func() []byte { return nil }
+	g.lines.make = func() *lineprotocol.Decoder[*catalog.Series] {
+		return lineprotocol.New(o.Catalog.Intern, lineprotocol.Default())
+	}
+	g.objects.make = func() *jsonl.Decoder[*catalog.Series] { return jsonl.New(o.Catalog.Intern, jsonl.Default()) }
 	for queue := range o.Buffer.Queues() {
 		g.lanes = append(g.lanes, &lane{
 			Gateway: g, queue: queue, logger: o.Logger.With("queue", queue),

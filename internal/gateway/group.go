@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"cmp"
 	"slices"
 	"strings"
 
@@ -10,155 +9,208 @@ import (
 	"weir/internal/sample"
 )
 
-// run is the samples of one series and kind within a group.
-type run struct {
-	series *catalog.Series
-	kind   sample.Kind
-	in     catalog.InWeek
-	known  bool // registered in the group's week: named by its handle
-	count  int
-	at     int // where its next sample goes
-}
-
 // grouping brings the samples of many requests together by series, for one
 // block. It keeps its scratch space; it is not safe for concurrent use.
+//
+// Most of its work is one look-up and one count for each sample, so what those
+// touch lies in small columns.
 type grouping struct {
-	slots  []int32 // by series index: 1 + its run, 0 for none
-	others map[other]int32
-	runs   []run
-	order  []ordered
-	places []int32 // one a sample: its run
-	batch  block.Batch
+	slots  []int32            // by series index: 1 + its run, 0 for none
+	names  []name             // by series index
+	others map[uint32][]int32 // further runs of series that came with several kinds
+	places []int32            // one a sample: its run, and then its place in the batch
+
+	// One a run.
+	series []uint32 // catalog.Series.Index
+	kinds  []sample.Kind
+	at     []int32 // how many samples it has, and then where the next one goes
+
+	known   []ordered // runs of registered series
+	scratch []ordered
+	unknown []int32 // the others
+	batch   block.Batch
 }
 
-// other finds the run of a series that came with more than one kind.
-type other struct {
-	series *catalog.Series
-	kind   sample.Kind
+// name is what a week calls a series. Once it is registered there that never
+// changes, so it is asked for once and not in each message.
+type name struct {
+	week   sample.Week
+	known  bool
+	handle sample.Handle
 }
 
-// ordered is a run with its handle at hand, so that sorting the registered
-// ones, nearly all, touches nothing else.
+// ordered is a run with its handle at hand.
 type ordered struct {
 	handle sample.Handle
-	slot   int32
-	kind   sample.Kind
-	known  bool
+	run    int32
 }
 
 // build makes the batch of a week's samples: registered series first, sorted
-// by handle, then the others by key. It is valid until the next call.
-func (g *grouping) build(week sample.Week, of []*bundle) *block.Batch {
+// by handle, then the others by key. all is the series by their index. The
+// batch is valid until the next call.
+func (g *grouping) build(all []*catalog.Series, week sample.Week, of []*bundle) *block.Batch {
 	g.reset()
-	for _, u := range of {
-		for i := range u.list {
-			slot := g.find(week, u.list[i].series, u.list[i].kind)
-			g.runs[slot].count++
-			g.places = append(g.places, slot)
-		}
+	if missing := len(all) - len(g.slots); missing > 0 {
+		g.slots = append(g.slots, make([]int32, missing)...)
+		g.names = append(g.names, make([]name, missing)...)
 	}
+	for _, u := range of {
+		g.count(u)
+	}
+	g.order(all, week)
 	total := len(g.places)
-	g.sortRuns()
 	b := &g.batch
 	b.Times, b.Bits = slices.Grow(b.Times, total)[:total], slices.Grow(b.Bits, total)[:total]
-	at := 0
-	for _, o := range g.order {
-		r := &g.runs[o.slot]
-		r.at = at
-		at += r.count
-		b.Kinds = append(b.Kinds, r.kind)
-		b.Ends = append(b.Ends, at)
-		if r.known {
-			b.Handles = append(b.Handles, r.in.Handle)
-		} else {
-			b.Keys = append(b.Keys, r.series.Key)
-		}
-	}
 	places := g.places
 	for _, u := range of {
-		for i := range u.list {
-			g.place(u, i, &g.runs[places[i]])
-		}
-		places = places[len(u.list):]
+		g.place(u, places[:u.samples()])
+		places = places[u.samples():]
 	}
 	return b
 }
 
 func (g *grouping) reset() {
-	for i := range g.runs {
-		g.slots[g.runs[i].series.Index] = 0
+	for _, index := range g.series {
+		g.slots[index] = 0
 	}
 	clear(g.others)
-	clear(g.runs)
-	g.runs, g.order, g.places = g.runs[:0], g.order[:0], g.places[:0]
+	g.places, g.series, g.kinds, g.at = g.places[:0], g.series[:0], g.kinds[:0], g.at[:0]
+	g.known, g.unknown = g.known[:0], g.unknown[:0]
 	g.batch.Reset()
 }
 
-// find gives the run of a series and kind, and makes it at the first sample.
-func (g *grouping) find(week sample.Week, series *catalog.Series, kind sample.Kind) int32 {
-	index := int(series.Index)
-	if index >= len(g.slots) {
-		g.slots = append(g.slots, make([]int32, max(index+1-len(g.slots), len(g.slots), 1024))...)
-	}
-	if slot := g.slots[index]; slot != 0 {
-		if g.runs[slot-1].kind == kind {
-			return slot - 1
+// count finds the run of each sample of a bundle.
+func (g *grouping) count(u *bundle) {
+	n := len(g.places)
+	g.places = slices.Grow(g.places, len(u.series))[:n+len(u.series)]
+	places := g.places[n:]
+	kinds := u.kinds[:len(u.series)]
+	for i, index := range u.series {
+		run := g.slots[index] - 1
+		if run < 0 || g.kinds[run] != kinds[i] {
+			run = g.find(index, kinds[i])
 		}
-		if slot, ok := g.others[other{series, kind}]; ok {
-			return slot
+		g.at[run]++
+		places[i] = run
+	}
+}
+
+// find gives the run of a series and kind that is not the series' first, and
+// makes it where it is new.
+func (g *grouping) find(index uint32, kind sample.Kind) int32 {
+	for _, run := range g.others[index] {
+		if g.kinds[run] == kind {
+			return run
 		}
 	}
-	slot := int32(len(g.runs))
-	in, known := series.In(week)
-	g.runs = append(g.runs, run{series: series, kind: kind, in: in, known: known})
+	run := int32(len(g.series))
+	g.series, g.kinds, g.at = append(g.series, index), append(g.kinds, kind), append(g.at, 0)
 	if g.slots[index] == 0 {
-		g.slots[index] = slot + 1
-	} else {
-		if g.others == nil {
-			g.others = map[other]int32{}
-		}
-		g.others[other{series, kind}] = slot
+		g.slots[index] = run + 1
+		return run
 	}
-	return slot
+	if g.others == nil {
+		g.others = map[uint32][]int32{}
+	}
+	g.others[index] = append(g.others[index], run)
+	return run
 }
 
-func (g *grouping) sortRuns() {
-	for i := range g.runs {
-		r := &g.runs[i]
-		g.order = append(g.order, ordered{r.in.Handle, int32(i), r.kind, r.known})
-	}
-	slices.SortFunc(g.order, func(a, b ordered) int {
-		switch {
-		case a.known != b.known:
-			if a.known {
-				return -1
-			}
-			return 1
-		case !a.known:
-			if c := strings.Compare(g.runs[a.slot].series.Key, g.runs[b.slot].series.Key); c != 0 {
-				return c
-			}
-		case a.handle != b.handle:
-			return cmp.Compare(a.handle, b.handle)
+// order names and sorts the runs and gives each its place in the batch.
+func (g *grouping) order(all []*catalog.Series, week sample.Week) {
+	for i, index := range g.series {
+		n := &g.names[index]
+		if !n.known || n.week != week {
+			in, known := all[index].In(week)
+			*n = name{week, known, in.Handle}
 		}
-		return cmp.Compare(a.kind, b.kind)
-	})
+		if n.known {
+			g.known = append(g.known, ordered{n.handle, int32(i)})
+		} else {
+			g.unknown = append(g.unknown, int32(i))
+		}
+	}
+	g.sortKnown()
+	slices.SortStableFunc(g.unknown, func(a, b int32) int { return strings.Compare(all[g.series[a]].Key, all[g.series[b]].Key) })
+	end := int32(0)
+	for _, o := range g.known {
+		g.batch.Handles = append(g.batch.Handles, o.handle)
+		end = g.endRun(o.run, end)
+	}
+	for _, run := range g.unknown {
+		g.batch.Keys = append(g.batch.Keys, all[g.series[run]].Key)
+		end = g.endRun(run, end)
+	}
 }
 
-// place writes sample i of a bundle into the columns of its run.
-func (g *grouping) place(u *bundle, i int, r *run) {
-	b, p := &g.batch, &u.list[i]
-	b.Times[r.at] = p.time
-	b.Bits[r.at] = p.bits
-	if p.kind == sample.String {
-		b.Bits[r.at] = uint64(len(b.Texts))
-		b.Texts = append(b.Texts, u.texts[p.bits])
+// endRun adds a run that begins at start to the batch and gives where it ends.
+func (g *grouping) endRun(run, start int32) int32 {
+	end := start + g.at[run]
+	g.at[run] = start
+	g.batch.Kinds = append(g.batch.Kinds, g.kinds[run])
+	g.batch.Ends = append(g.batch.Ends, int(end))
+	return end
+}
+
+// sortKnown sorts the registered runs by handle, with one pass for each byte
+// in which handles differ: three or four of the eight, for shard and ordinal.
+func (g *grouping) sortKnown() {
+	if len(g.known) == 0 {
+		return
 	}
-	if p.quality != sample.Good {
+	var differ sample.Handle
+	for _, o := range g.known {
+		differ |= o.handle ^ g.known[0].handle
+	}
+	from, to := g.known, slices.Grow(g.scratch[:0], len(g.known))[:len(g.known)]
+	for shift := 0; differ>>shift != 0; shift += 8 {
+		if differ>>shift&0xff == 0 {
+			continue
+		}
+		var starts [256]int32
+		for _, o := range from {
+			starts[o.handle>>shift&0xff]++
+		}
+		start := int32(0)
+		for i, n := range starts {
+			starts[i] = start
+			start += n
+		}
+		for _, o := range from {
+			s := &starts[o.handle>>shift&0xff]
+			to[*s] = o
+			*s++
+		}
+		from, to = to, from
+	}
+	g.known, g.scratch = from, to
+}
+
+// place writes a bundle's samples into the columns of their runs.
+func (g *grouping) place(u *bundle, places []int32) {
+	b := &g.batch
+	times, bits := u.times[:len(places)], u.bits[:len(places)]
+	for i, run := range places {
+		at := g.at[run]
+		g.at[run] = at + 1
+		b.Times[at], b.Bits[at] = times[i], bits[i]
+		places[i] = at
+	}
+	if len(u.texts) > 0 {
+		first := uint64(len(b.Texts))
+		b.Texts = append(b.Texts, u.texts...)
+		for i, at := range places {
+			if u.kinds[i] == sample.String {
+				b.Bits[at] += first
+			}
+		}
+	}
+	if u.qualities != nil {
 		if b.Qualities == nil {
 			b.Qualities = make([]sample.Quality, len(b.Times))
 		}
-		b.Qualities[r.at] = p.quality
+		for i, at := range places {
+			b.Qualities[at] = u.qualities[i]
+		}
 	}
-	r.at++
 }

@@ -39,14 +39,7 @@ func drawSample(t *rapid.T) sample.Sample {
 }
 
 // put adds a sample as a request does.
-func (u *bundle) put(series *catalog.Series, s sample.Sample) {
-	p := pending{series: series, time: s.Time, bits: s.Value.Bits, quality: s.Quality, kind: s.Value.Kind}
-	if p.kind == sample.String {
-		p.bits = uint64(len(u.texts))
-		u.texts = append(u.texts, s.Value.Text)
-	}
-	u.list = append(u.list, p)
-}
+func (u *bundle) put(series *catalog.Series, s sample.Sample) { u.add(series, &s) }
 
 // read gives a batch's samples in the order of its columns.
 func read(b *block.Batch) []placed {
@@ -92,12 +85,12 @@ func TestGroupingAgreesWithANaiveOne(t *testing.T) {
 		}
 		var g grouping // one for several builds: its scratch must not show
 		for range rapid.IntRange(1, 3).Draw(t, "builds") {
-			checkBuild(t, &g, all)
+			checkBuild(t, &g, c, all)
 		}
 	})
 }
 
-func checkBuild(t *rapid.T, g *grouping, all []*catalog.Series) {
+func checkBuild(t *rapid.T, g *grouping, c *catalog.Catalog, all []*catalog.Series) {
 	week := sample.Week(rapid.IntRange(0, 2).Draw(t, "week"))
 	var of []*bundle
 	var model []placed
@@ -114,7 +107,7 @@ func checkBuild(t *rapid.T, g *grouping, all []*catalog.Series) {
 		}
 		of = append(of, u)
 	}
-	b := g.build(week, of)
+	b := g.build(c.All(), week, of)
 	if err := b.Validate(); err != nil {
 		t.Fatal(err)
 	}
@@ -145,7 +138,8 @@ func checkBuild(t *rapid.T, g *grouping, all []*catalog.Series) {
 
 func TestHalvesHoldEachSampleOnce(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		s, err := catalog.New().Intern([]byte("\x01m"))
+		c := catalog.New()
+		s, err := c.Intern([]byte("\x01m"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -164,7 +158,7 @@ func TestHalvesHoldEachSampleOnce(t *testing.T) {
 		var g grouping
 		at := 0
 		for i, half := range [][]*bundle{first, second} {
-			got := read(g.build(3, half))
+			got := read(g.build(c.All(), 3, half))
 			if i == 0 && len(got) != n {
 				t.Fatalf("the first half holds %d samples; want %d", len(got), n)
 			}

@@ -10,9 +10,7 @@ import (
 	"time"
 
 	"weir/internal/buffer"
-	"weir/internal/catalog"
 	"weir/internal/gateway/body"
-	"weir/internal/gateway/jsonl"
 	"weir/internal/gateway/lineprotocol"
 	"weir/internal/problem"
 )
@@ -34,16 +32,16 @@ func (g *Gateway) writeLines(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	g.serve(w, r, func(body []byte, to *request) {
-		d := g.lines.Get().(*lineprotocol.Decoder[*catalog.Series])
-		defer g.lines.Put(d)
+		d := g.lines.get()
+		defer g.lines.put(d)
 		d.Decode(body, precision, g.now().UnixNano(), to)
 	})
 }
 
 func (g *Gateway) writeObjects(w http.ResponseWriter, r *http.Request) {
 	g.serve(w, r, func(body []byte, to *request) {
-		d := g.objects.Get().(*jsonl.Decoder[*catalog.Series])
-		defer g.objects.Put(d)
+		d := g.objects.get()
+		defer g.objects.put(d)
 		d.Decode(body, g.now().UnixNano(), to)
 	})
 }
@@ -86,20 +84,16 @@ func (g *Gateway) take(w http.ResponseWriter, r *http.Request, to *request, deco
 	case <-r.Context().Done():
 		return fmt.Errorf("%w: the client gave up: %w", errBusy, r.Context().Err())
 	}
-	kept, _ := g.unpacked.Get().(*[]byte)
-	if kept == nil {
-		kept = new([]byte)
+	kept := g.unpacked.get()
+	raw, kept, err := g.bodies.Unpack(kept, packed.bytes, r.Header.Get("Content-Encoding"))
+	if 0 < cap(kept) && cap(kept) <= bodyKept {
+		defer g.unpacked.put(kept)
 	}
-	raw, err := g.bodies.Read(*kept, packed.reader(), r.Header.Get("Content-Encoding"))
 	if err != nil {
 		return err
 	}
 	g.counts.bytes.Add(uint64(len(raw)))
 	decode(raw, to)
-	if cap(raw) <= bodyKept {
-		*kept = raw[:0]
-		g.unpacked.Put(kept)
-	}
 	return nil
 }
 

@@ -285,14 +285,14 @@ func TestAClientThatLeavesIsNotCounted(t *testing.T) {
 }
 
 func TestMemoryOfLargeRequestsIsLetGo(t *testing.T) {
-	var pool bundles
+	pool := newBundles()
 	u := pool.get(1)
-	u.list = make([]pending, 0, bundleKept+1)
+	u.series = make([]uint32, 0, bundleKept+1)
 	pool.put(u)
-	if got := pool.get(1); cap(got.list) > bundleKept {
-		t.Fatalf("a bundle of %d is kept", cap(got.list))
+	if got := pool.get(1); cap(got.series) > bundleKept {
+		t.Fatalf("a bundle of %d is kept", cap(got.series))
 	}
-	a := arriving{most: 1 << 30, limit: 1 << 30}
+	a := newArriving(1<<30, 1<<30)
 	p, err := a.read(strings.NewReader(strings.Repeat("x", bodyKept+1)))
 	if err != nil {
 		t.Fatal(err)

@@ -1,54 +1,102 @@
 package gateway
 
 import (
+	"slices"
 	"sync"
 
 	"weir/internal/catalog"
 	"weir/internal/sample"
 )
 
-// pending is one accepted sample that is not in a message yet. It is kept
-// small: a busy gateway holds millions. Of a string, bits is the place in the
-// bundle's texts.
-type pending struct {
-	series  *catalog.Series
-	time    int64
-	bits    uint64
-	quality sample.Quality
-	kind    sample.Kind
+// bundle is a request's samples of one week and queue: columns, in the order
+// they came. A busy gateway holds millions, so they are small, and nothing in
+// them is looked at by the garbage collector.
+type bundle struct {
+	week      sample.Week
+	series    []uint32 // catalog.Series.Index
+	times     []int64
+	bits      []uint64 // of a string its place in texts
+	kinds     []sample.Kind
+	qualities []sample.Quality // nil: all Good
+	texts     []string
 }
 
-// bundle is a request's samples of one week and queue.
-type bundle struct {
-	week  sample.Week
-	list  []pending
-	texts []string
+func (u *bundle) samples() int { return len(u.series) }
+
+// add takes one sample.
+func (u *bundle) add(series *catalog.Series, s *sample.Sample) {
+	bits := s.Value.Bits
+	if s.Value.Kind == sample.String {
+		bits = uint64(len(u.texts))
+		u.texts = append(u.texts, s.Value.Text)
+	}
+	if s.Quality != sample.Good && u.qualities == nil {
+		u.qualities = make([]sample.Quality, len(u.series), max(cap(u.series), 16))
+	}
+	if u.qualities != nil {
+		u.qualities = append(u.qualities, s.Quality)
+	}
+	u.series = append(u.series, series.Index)
+	u.times = append(u.times, s.Time)
+	u.bits = append(u.bits, bits)
+	u.kinds = append(u.kinds, s.Value.Kind)
+}
+
+// addLine takes those samples of a line that a share says.
+func (u *bundle) addLine(s *share, time int64, bits []uint64) {
+	n, k := len(u.series), len(s.series)
+	u.series = append(u.series, s.series...)
+	u.kinds = append(u.kinds, s.kinds...)
+	u.times = slices.Grow(u.times, k)[:n+k]
+	times := u.times[n:]
+	for i := range times {
+		times[i] = time
+	}
+	u.bits = slices.Grow(u.bits, k)[:n+k]
+	place := u.bits[n:][:len(s.fields)]
+	for i, field := range s.fields {
+		place[i] = bits[field]
+	}
+	if u.qualities != nil {
+		u.qualities = slices.Grow(u.qualities, k)[:n+k]
+		clear(u.qualities[n:])
+	}
+}
+
+// part gives samples from to to. They share u's memory.
+func (u *bundle) part(from, to int) *bundle {
+	p := &bundle{week: u.week, series: u.series[from:to], times: u.times[from:to], bits: u.bits[from:to], kinds: u.kinds[from:to], texts: u.texts}
+	if u.qualities != nil {
+		p.qualities = u.qualities[from:to]
+	}
+	return p
 }
 
 // bundleKept is the largest bundle, in samples, that is kept for reuse, so
 // that one large request does not hold its memory for good.
 const bundleKept = 64 << 10
 
-// bundles lends out bundles. The zero value is ready. Safe for concurrent use.
-type bundles struct{ pool sync.Pool }
+// bundles lends out bundles. Safe for concurrent use.
+type bundles struct{ idle idle[*bundle] }
+
+func newBundles() bundles {
+	return bundles{idle: idle[*bundle]{make: func() *bundle { return &bundle{} }}}
+}
 
 func (b *bundles) get(week sample.Week) *bundle {
-	u, _ := b.pool.Get().(*bundle)
-	if u == nil {
-		u = &bundle{}
-	}
+	u := b.idle.get()
 	u.week = week
 	return u
 }
 
 // put takes a bundle back; the caller has no more of it.
 func (b *bundles) put(u *bundle) {
-	if cap(u.list) > bundleKept || cap(u.texts) > bundleKept {
+	if cap(u.series) > bundleKept || cap(u.texts) > bundleKept {
 		return
 	}
 	clear(u.texts)
-	u.list, u.texts = u.list[:0], u.texts[:0]
-	b.pool.Put(u)
+	*u = bundle{series: u.series[:0], times: u.times[:0], bits: u.bits[:0], kinds: u.kinds[:0], texts: u.texts[:0]}
+	b.idle.put(u)
 }
 
 // parcel is a request's samples for one queue, waiting to be durable.
@@ -65,8 +113,8 @@ const textWeight = 32
 // add puts a bundle into the parcel.
 func (p *parcel) add(u *bundle) {
 	p.bundles = append(p.bundles, u)
-	p.samples += len(u.list)
-	p.weight += int64(len(u.list))
+	p.samples += u.samples()
+	p.weight += int64(u.samples())
 	for _, text := range u.texts {
 		p.weight += int64(len(text) / textWeight)
 	}

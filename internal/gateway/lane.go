@@ -150,7 +150,7 @@ func (l *lane) settle(group []parcel, err error) {
 // encode makes the messages of one week's samples: one, or several where one
 // would be larger than the buffer takes.
 func (l *lane) encode(messages []message.Message, week sample.Week, of []*bundle) ([]message.Message, error) {
-	b := l.group.build(week, of)
+	b := l.group.build(l.catalog.All(), week, of)
 	samples := b.Samples()
 	body, err := block.Encode(nil, b)
 	if err != nil {
@@ -172,13 +172,13 @@ func (l *lane) encode(messages []message.Message, week sample.Week, of []*bundle
 // halve divides bundles after n samples. What it gives shares their memory.
 func halve(of []*bundle, n int) (first, second []*bundle) {
 	for _, u := range of {
-		k := min(n, len(u.list))
+		k := min(n, u.samples())
 		n -= k
 		if k > 0 {
-			first = append(first, &bundle{u.week, u.list[:k], u.texts})
+			first = append(first, u.part(0, k))
 		}
-		if k < len(u.list) {
-			second = append(second, &bundle{u.week, u.list[k:], u.texts})
+		if k < u.samples() {
+			second = append(second, u.part(k, u.samples()))
 		}
 	}
 	return first, second

@@ -48,7 +48,10 @@ type byQueue struct {
 	queues     []*bundle // by queue; nil where no sample came
 }
 
-var _ intake.Sink[*catalog.Series] = (*request)(nil)
+var (
+	_ intake.Sink[*catalog.Series]  = (*request)(nil)
+	_ intake.Lines[*catalog.Series] = (*request)(nil)
+)
 
 func (g *Gateway) newRequest(ctx context.Context) *request {
 	return &request{
@@ -78,20 +81,20 @@ func (r *request) Emit(series *catalog.Series, s sample.Sample) error {
 		}
 		r.current = w
 	}
-	queue := series.Shard().Range(len(w.queues))
+	u := r.bundle(w, series.Shard().Range(len(w.queues)))
+	u.add(series, &s)
+	r.samples++
+	return nil
+}
+
+// bundle gives a week's bundle for a queue.
+func (r *request) bundle(w *byQueue, queue int) *bundle {
 	u := w.queues[queue]
 	if u == nil {
 		u = r.gateway.bundles.get(w.week)
 		w.queues[queue] = u
 	}
-	p := pending{series: series, time: s.Time, bits: s.Value.Bits, quality: s.Quality, kind: s.Value.Kind}
-	if p.kind == sample.String {
-		p.bits = uint64(len(u.texts))
-		u.texts = append(u.texts, s.Value.Text)
-	}
-	u.list = append(u.list, p)
-	r.samples++
-	return nil
+	return u
 }
 
 // week finds the week of a time, and makes it if need be.

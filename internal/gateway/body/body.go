@@ -99,19 +99,38 @@ func (b *Reader) Read(dst []byte, r io.Reader, encoding string) ([]byte, error) 
 	return dst, nil
 }
 
-// plain reads a body that is not packed, and tells a packed one that came
-// without its header.
+// Unpack is Read of a body that is there whole. It gives the body, which lies
+// in packed itself where that is not packed, and dst or what it grew to.
+func (b *Reader) Unpack(dst, packed []byte, encoding string) (body, grown []byte, err error) {
+	if name := strings.ToLower(strings.TrimSpace(encoding)); name == "" || name == "identity" {
+		if n := int64(len(packed)); n <= min(b.limits.Packed, b.limits.Unpacked) {
+			return packed, dst, checkPlain(packed)
+		}
+	}
+	body, err = b.Read(dst, bytes.NewReader(packed), encoding)
+	if err != nil {
+		return nil, dst, err
+	}
+	return body, body, nil
+}
+
+// plain reads a body that is not packed.
 func (b *Reader) plain(dst []byte, packed *source) ([]byte, error) {
 	dst, err := b.fill(dst, packed)
 	if err != nil {
 		return nil, err
 	}
+	return dst, checkPlain(dst)
+}
+
+// checkPlain tells a packed body that came without its header.
+func checkPlain(body []byte) error {
 	for _, f := range []format{gzipFormat, zstdFormat} {
-		if f.begins(dst) {
-			return nil, fmt.Errorf("%w: it begins as %s does, but came without that Content-Encoding; send the header Content-Encoding: %s", ErrMalformed, f, f)
+		if f.begins(body) {
+			return fmt.Errorf("%w: it begins as %s does, but came without that Content-Encoding; send the header Content-Encoding: %s", ErrMalformed, f, f)
 		}
 	}
-	return dst, nil
+	return nil
 }
 
 // unpack reads a packed body through the decoder that open gives.

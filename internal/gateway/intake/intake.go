@@ -27,6 +27,26 @@ type Sink[S any] interface {
 	Reject(line int, err error)
 }
 
+// Lines is an optional ability of a Sink: it takes the samples of a whole line
+// at once, which costs less than one after the other.
+type Lines[S any] interface {
+	// EmitLine takes all samples of a line and says true, or takes none: then
+	// the decoder passes each to Emit, which tells what is wrong with it.
+	EmitLine(l *Line[S]) bool
+}
+
+// Line is one sample each of several series, all Good, of one time, and no
+// strings. It is the decoder's again when the sink returns.
+type Line[S any] struct {
+	Series []S
+	Kinds  []sample.Kind // one a series
+	Bits   []uint64      // one a series, as sample.Value.Bits
+	Time   int64
+	// Memo is for the sink to remember what it found out about Series. It
+	// comes back with the lines of the same Series, and nil with others.
+	Memo *any
+}
+
 // Fault says what is wrong with a line of a body, where, and how to mend it.
 type Fault struct {
 	// Column is the byte of the line, from 1, where the fault lies.

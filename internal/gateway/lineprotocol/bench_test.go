@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"testing"
 
+	"weir/internal/gateway/intake"
 	"weir/internal/sample"
 )
 
@@ -17,6 +18,14 @@ func (s *sum) Emit(series uint64, v sample.Sample) error {
 	s.values++
 	s.bits += v.Value.Bits ^ uint64(v.Time) ^ series
 	return nil
+}
+
+func (s *sum) EmitLine(l *intake.Line[uint64]) bool {
+	s.values += len(l.Bits)
+	for i, bits := range l.Bits {
+		s.bits += bits ^ uint64(l.Time) ^ l.Series[i]
+	}
+	return true
 }
 
 func (s *sum) Reject(int, error) { s.rejected++ }

@@ -9,6 +9,7 @@ type entry[S any] struct {
 	names  []string       // the fields as first met: each with its escapes and its '='
 	series []S            // one a name
 	index  map[string]int // names' places, once there are many
+	memo   any            // the sink's, about series
 	next   *entry[S]      // of the line that came after this one the last time
 }
 
@@ -145,6 +146,7 @@ func (c *cache[S]) addField(e *entry[S], raw []byte, series S) {
 	c.bytes += fieldCost
 	e.names = append(e.names, name)
 	e.series = append(e.series, series)
+	e.memo = nil // it was about the series before
 	switch {
 	case e.index != nil:
 		e.index[name] = len(e.names) - 1

@@ -32,6 +32,24 @@ func (c *collector) Emit(series string, s sample.Sample) error {
 	return nil
 }
 
+// EmitLine takes what Emit would, or nothing.
+func (c *collector) EmitLine(l *intake.Line[string]) bool {
+	// The sink's memory of a line's series comes back with these and no others.
+	if memo := strings.Join(l.Series, " "); *l.Memo != nil && *l.Memo != memo {
+		panic(fmt.Sprintf("a memo of %q came with %q", *l.Memo, memo))
+	} else {
+		*l.Memo = memo
+	}
+	before := len(c.emitted)
+	for i, series := range l.Series {
+		if c.Emit(series, sample.Sample{Time: l.Time, Value: sample.Value{Kind: l.Kinds[i], Bits: l.Bits[i]}}) != nil {
+			c.emitted = c.emitted[:before]
+			return false
+		}
+	}
+	return true
+}
+
 func (c *collector) Reject(line int, err error) {
 	c.rejected = append(c.rejected, fmt.Sprintf("%d: %v", line, err))
 }

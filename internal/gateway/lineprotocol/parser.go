@@ -27,6 +27,8 @@ type parser struct {
 	tags             []sample.Tag
 	tagsOf           int // the start of the line that tags are of, or -1
 	values           []value
+	kinds            []sample.Kind // of a line that is read whole: one a field
+	bits             []uint64
 	time             int64
 
 	scratch []byte            // text without its escapes

@@ -1,0 +1,75 @@
+package gateway
+
+import (
+	"slices"
+
+	"weir/internal/catalog"
+	"weir/internal/gateway/intake"
+	"weir/internal/sample"
+)
+
+// route is what a gateway remembers of the series of a line: where each goes.
+// It is made once all of them are registered, when nothing of it can change
+// any more but the number of queues, from week to week.
+type route struct {
+	queues int
+	kinds  []sample.Kind // one a series
+	shares []share
+}
+
+// share is the part of a line that goes into one queue.
+type share struct {
+	queue  int
+	fields []int // places in the line
+	series []uint32
+	kinds  []sample.Kind
+}
+
+// EmitLine takes a line's samples at once; see intake.Lines. It takes those
+// lines of which nothing has to be asked: all series are registered, the
+// values are of their kinds, and the time is one of the week before.
+func (r *request) EmitLine(l *intake.Line[*catalog.Series]) bool {
+	w := r.current
+	if w == nil || l.Time < w.start || l.Time >= w.end || l.Time > r.latest {
+		return false
+	}
+	to, _ := (*l.Memo).(*route)
+	if to == nil || to.queues != len(w.queues) {
+		if to = newRoute(l.Series, len(w.queues)); to == nil {
+			return false
+		}
+		*l.Memo = to
+	}
+	if !slices.Equal(l.Kinds, to.kinds) {
+		return false
+	}
+	for i := range to.shares {
+		s := &to.shares[i]
+		r.bundle(w, s.queue).addLine(s, l.Time, l.Bits)
+	}
+	r.samples += len(l.Bits)
+	return true
+}
+
+// newRoute finds where series go; nil where one is not registered.
+func newRoute(series []*catalog.Series, queues int) *route {
+	to := &route{queues: queues}
+	place := make([]int, queues) // 1 + the queue's share
+	for field, s := range series {
+		kind := s.Kind()
+		if kind == 0 {
+			return nil
+		}
+		to.kinds = append(to.kinds, kind)
+		queue := s.Shard().Range(queues)
+		if place[queue] == 0 {
+			to.shares = append(to.shares, share{queue: queue})
+			place[queue] = len(to.shares)
+		}
+		of := &to.shares[place[queue]-1]
+		of.fields = append(of.fields, field)
+		of.series = append(of.series, s.Index)
+		of.kinds = append(of.kinds, kind)
+	}
+	return to
+}
