@@ -219,6 +219,10 @@ func (s *State) Registration(h sample.Handle) (r Registration, ok bool) {
 	return of[h.Ordinal()], true
 }
 
+// Shard gives a shard's registered series by their ordinals. It is not to be
+// changed.
+func (s *State) Shard(shard sample.Shard) []Registration { return s.shards[shard] }
+
 // Horizon is the stamp up to which commits took messages of a class.
 func (s *State) Horizon(c Class) message.Stamp { return s.horizon[c] }
 

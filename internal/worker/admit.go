@@ -157,36 +157,52 @@ func (r *runner) register(ctx context.Context, h *head, b *block.Batch) error {
 // fit replaces keys by handles and turns values into their series' kinds. It
 // gives b itself, by handles only, where all fits.
 func (r *runner) fit(h *head, b *block.Batch) (*block.Batch, []refusal, error) {
-	handles := make([]sample.Handle, b.Runs())
-	registrations := make([]journal.Registration, b.Runs())
-	copy(handles, b.Handles)
+	registered := len(b.Handles)
 	var err error
+	var misfits bool
+	var known []journal.Registration // one a run, where not all fit
 	h.writer.Journal().View(func(s *journal.State) {
-		for i, key := range b.Keys {
-			handles[len(b.Handles)+i], _, _ = s.Handle(key)
+		for _, key := range b.Keys {
+			handle, _, _ := s.Handle(key)
+			b.Handles = append(b.Handles, handle)
 		}
-		for i, handle := range handles {
-			known, ok := s.Registration(handle)
-			if !ok {
-				err = fmt.Errorf("%w: ordinal %d of shard %d is not registered in journal %s", errPoison, handle.Ordinal(), handle.Shard(), h.id)
-				return
+		if misfits, err = misfit(s, b, h.id); misfits {
+			for _, handle := range b.Handles {
+				r, _ := s.Registration(handle)
+				known = append(known, r)
 			}
-			registrations[i] = known
 		}
 	})
 	if err != nil {
+		b.Handles = b.Handles[:registered]
 		return nil, nil, err
 	}
-	fits := true
-	for i, known := range registrations {
-		fits = fits && b.Kinds[i] == known.Kind
-	}
-	if fits {
-		b.Handles, b.Keys = handles, nil
+	if !misfits {
+		b.Keys = nil
 		return b, nil, nil
 	}
-	good, refused := divide(b, handles, registrations)
+	handles := b.Handles
+	b.Handles = b.Handles[:registered]
+	good, refused := divide(b, handles, known)
 	return good, refused, nil
+}
+
+// misfit says whether any run is not of its series' kind. An error names the
+// first that is of no series.
+func misfit(s *journal.State, b *block.Batch, id store.JournalID) (bool, error) {
+	var of []journal.Registration
+	last := sample.Shard(sample.Shards)
+	found := false
+	for i, handle := range b.Handles {
+		if shard := handle.Shard(); shard != last { // they are mostly sorted
+			of, last = s.Shard(shard), shard
+		}
+		if int(handle.Ordinal()) >= len(of) {
+			return false, fmt.Errorf("%w: ordinal %d of shard %d is not registered in journal %s", errPoison, handle.Ordinal(), handle.Shard(), id)
+		}
+		found = found || of[handle.Ordinal()].Kind != b.Kinds[i]
+	}
+	return found, nil
 }
 
 // inexact is why an int64 may not enter a float64 series.

@@ -1,181 +1,172 @@
 package worker
 
 import (
-	"cmp"
-	"slices"
+	"math"
+	"time"
 
-	"weir/internal/block"
 	"weir/internal/journal"
 	"weir/internal/message"
 	"weir/internal/sample"
 )
 
-// gathered is the samples of a flush's messages, brought together by series
-// and sorted by time, one a time: the last in the order of law 6.
+// gathered is a flush's messages, with the way from each series to its runs in
+// them. The samples stay where they are until their item is made.
 type gathered struct {
-	series      []gatheredSeries // sorted by handle
-	times       []int64
-	bits        []uint64
-	texts       []string
-	qualities   []sample.Quality // nil: all Good
-	versions    []uint64         // nil: all are horizon
-	horizon     message.Stamp
-	overwritten uint64
+	entries []*entry // in the order of compareMessages
+	late    []uint64 // one an entry: the version of its samples; nil: all are horizon
+	horizon message.Stamp
+	good    bool // all samples' quality
+
+	series *ordinals
+	runs   []place // by series, and within it in the order of entries
+	ends   []int   // by series: where its runs end
 }
 
-type gatheredSeries struct {
-	handle     sample.Handle
-	kind       sample.Kind
-	start, end int
-}
+// place is where a run of a series is.
+type place struct{ entry, run int32 }
 
-// gather brings entries together. They are sorted by compareMessages; before
-// is the journal's horizon ahead of this flush. It is a counting sort over
-// the dense ordinals of the week's series, so its cost is linear.
+// gather finds the runs of each series in entries, which are sorted by
+// compareMessages; before is the journal's horizon ahead of this flush. It is
+// a counting sort over the dense ordinals of the week's series, so its cost is
+// linear.
 func gather(entries []*entry, s *ordinals, before message.Stamp) *gathered {
-	g := &gathered{horizon: before}
-	counts := make([]int, s.total+1)
-	kinds := make([]sample.Kind, s.total)
-	samples, late, qualities := 0, false, false
+	g := &gathered{entries: entries, horizon: before, good: true, series: s, ends: make([]int, s.total+1)}
+	runs, late := 0, false
 	for _, e := range entries {
 		g.horizon = max(g.horizon, e.message.Stamp)
 		late = late || e.message.Stamp <= before && e.batch.Samples() > 0
-		qualities = qualities || e.batch.Qualities != nil
-		for i, h := range e.batch.Handles {
-			from, to := e.batch.Run(i)
-			counts[s.index(h)+1] += to - from
-			kinds[s.index(h)] = e.batch.Kinds[i]
-			samples += to - from
+		g.good = g.good && e.batch.Qualities == nil
+		runs += len(e.batch.Handles)
+		for _, h := range e.batch.Handles {
+			g.ends[s.index(h)+1]++
 		}
 	}
-	for i := 1; i < len(counts); i++ {
-		counts[i] += counts[i-1]
+	for i := 1; i < len(g.ends); i++ {
+		g.ends[i] += g.ends[i-1]
 	}
-	g.allocate(samples, late, qualities)
-	g.place(entries, s, counts, before)
-	// Placing moved each count to where its series ends.
-	start := 0
-	s.each(func(i int, h sample.Handle) {
-		if end := counts[i]; end > start {
-			g.series = append(g.series, gatheredSeries{h, kinds[i], start, end})
-			start = end
+	g.runs = make([]place, runs)
+	for i, e := range entries {
+		for run, h := range e.batch.Handles {
+			at := &g.ends[s.index(h)] // moves from where the series' runs begin to where they end
+			g.runs[*at] = place{int32(i), int32(run)}
+			*at++
 		}
-	})
-	for i := range g.series {
-		g.settle(&g.series[i])
+		if late {
+			g.late = append(g.late, journal.Version(e.message.Stamp, before, g.horizon))
+		}
 	}
 	return g
 }
 
-func (g *gathered) allocate(samples int, late, qualities bool) {
-	g.times, g.bits = make([]int64, samples), make([]uint64, samples)
-	if qualities {
-		g.qualities = make([]sample.Quality, samples)
+// each calls f with each series that has runs, in the order of handles.
+func (g *gathered) each(f func(sample.Handle, []place) error) error {
+	start := 0
+	for shard := range sample.Shard(sample.Shards) {
+		first := g.series.first[shard]
+		for i := first; i < g.series.first[shard+1]; i++ {
+			runs := g.runs[start:g.ends[i]]
+			start = g.ends[i]
+			if len(runs) == 0 {
+				continue
+			}
+			if err := f(sample.NewHandle(shard, uint32(i-first)), runs); err != nil {
+				return err
+			}
+		}
 	}
-	if late {
-		g.versions = make([]uint64, samples)
+	return nil
+}
+
+// collect brings a series' samples together in c, sorted by time, and one a
+// time. It gives their kind, and how many were overwritten.
+func (g *gathered) collect(c *column, runs []place) (sample.Kind, uint64) {
+	c.reset()
+	var kind sample.Kind
+	for _, p := range runs {
+		b := g.entries[p.entry].batch
+		kind = b.Kinds[p.run]
+		from, to := b.Run(int(p.run))
+		c.times = append(c.times, b.Times[from:to]...)
+		if kind == sample.String {
+			for _, bits := range b.Bits[from:to] {
+				c.bits = append(c.bits, uint64(len(c.texts)))
+				c.texts = append(c.texts, b.Texts[bits])
+			}
+		} else {
+			c.bits = append(c.bits, b.Bits[from:to]...)
+		}
+		if !g.good {
+			for i := from; i < to; i++ {
+				c.qualities = append(c.qualities, b.Quality(i))
+			}
+		}
+		if g.late != nil {
+			for range to - from {
+				c.versions = append(c.versions, g.late[p.entry])
+			}
+		}
+	}
+	before := len(c.times)
+	c.settle()
+	return kind, uint64(before - len(c.times))
+}
+
+// hourly counts samples by hour of their time.
+type hourly struct {
+	counts map[int64]*uint64
+	start  int64 // of the hour that the last sample was of
+	count  *uint64
+}
+
+const hour = int64(time.Hour)
+
+// add counts samples of which the first and the last are in one hour at once:
+// those between are taken to be there too.
+func (h *hourly) add(times []int64) {
+	for len(times) > 0 {
+		h.find(times[0])
+		n := len(times)
+		if !h.within(times[n-1]) {
+			n = 1
+			for n < len(times) && h.within(times[n]) {
+				n++
+			}
+		}
+		*h.count += uint64(n)
+		times = times[n:]
 	}
 }
 
-// place copies each run to its series' place; at[i] is where series i goes on.
-func (g *gathered) place(entries []*entry, s *ordinals, at []int, before message.Stamp) {
-	for _, e := range entries {
-		b := e.batch
-		version := journal.Version(e.message.Stamp, before, g.horizon)
-		for i, h := range b.Handles {
-			from, to := b.Run(i)
-			k := s.index(h)
-			n := at[k]
-			copy(g.times[n:], b.Times[from:to])
-			copy(g.bits[n:], b.Bits[from:to])
-			if b.Kinds[i] == sample.String {
-				for j := from; j < to; j++ {
-					g.bits[n+j-from] = uint64(len(g.texts))
-					g.texts = append(g.texts, b.Texts[b.Bits[j]])
-				}
-			}
-			if b.Qualities != nil {
-				copy(g.qualities[n:], b.Qualities[from:to])
-			}
-			if g.versions != nil {
-				for j := n; j < n+to-from; j++ {
-					g.versions[j] = version
-				}
-			}
-			at[k] = n + to - from
-		}
-	}
-}
+// within says whether a time is in the hour at hand. The difference is taken
+// without a sign: from one end of int64 to the other it has no room for one.
+func (h *hourly) within(t int64) bool { return uint64(t-h.start) < uint64(hour) }
 
-// settle sorts a series by time and leaves one sample a time: the last placed,
-// for entries come in the order of stamps, and a late one's version is its
-// stamp, which is below the horizon's.
-func (g *gathered) settle(s *gatheredSeries) {
-	times := g.times[s.start:s.end]
-	ascending := true
-	for i := 1; i < len(times); i++ {
-		if times[i] <= times[i-1] {
-			ascending = false
-			break
-		}
-	}
-	if ascending {
+// find goes to the hour of a time.
+func (h *hourly) find(t int64) {
+	if h.count != nil && h.within(t) {
 		return
 	}
-	order := make([]int, len(times))
-	for i := range order {
-		order[i] = s.start + i
+	h.start = floor(t, hour)
+	if h.counts == nil {
+		h.counts = map[int64]*uint64{}
 	}
-	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(g.times[a], g.times[b]) })
-	kept := order[:0]
-	for i, at := range order {
-		if i+1 < len(order) && g.times[order[i+1]] == g.times[at] {
-			g.overwritten++
-			continue
-		}
-		kept = append(kept, at)
+	if h.count = h.counts[h.start]; h.count == nil {
+		h.count = new(uint64)
+		h.counts[h.start] = h.count
 	}
-	permute(g.times, s.start, kept)
-	permute(g.bits, s.start, kept)
-	permute(g.qualities, s.start, kept)
-	permute(g.versions, s.start, kept)
-	s.end = s.start + len(kept)
 }
 
-// permute moves column[order[i]] to start+i; a nil column stays nil.
-func permute[T any](column []T, start int, order []int) {
-	if column == nil {
-		return
+// floor gives the largest multiple of unit that is not above t; at the far
+// end of int64, where there is none, the first time there is.
+func floor(t, unit int64) int64 {
+	rest := t % unit
+	if rest < 0 {
+		rest += unit
 	}
-	moved := make([]T, len(order))
-	for i, at := range order {
-		moved[i] = column[at]
+	if t < math.MinInt64+rest {
+		return math.MinInt64
 	}
-	copy(column[start:], moved)
-}
-
-// appendRun adds samples from to to of s to an item's batch.
-func (g *gathered) appendRun(b *block.Batch, s *gatheredSeries, from, to int) {
-	b.Times = append(b.Times, g.times[from:to]...)
-	if s.kind == sample.String {
-		for _, bits := range g.bits[from:to] {
-			b.Bits = append(b.Bits, uint64(len(b.Texts)))
-			b.Texts = append(b.Texts, g.texts[bits])
-		}
-	} else {
-		b.Bits = append(b.Bits, g.bits[from:to]...)
-	}
-	if g.qualities != nil {
-		b.Qualities = append(b.Qualities, g.qualities[from:to]...)
-	}
-	if g.versions != nil {
-		b.Versions = append(b.Versions, g.versions[from:to]...)
-	} else {
-		for range to - from {
-			b.Versions = append(b.Versions, uint64(g.horizon))
-		}
-	}
-	b.EndRun(s.handle, s.kind)
+	return t - rest
 }
 
 // ordinals numbers a week's series densely, in the order of their handles.
@@ -195,11 +186,3 @@ func newOrdinals(s *journal.State) *ordinals {
 }
 
 func (o *ordinals) index(h sample.Handle) int { return o.first[h.Shard()] + int(h.Ordinal()) }
-
-func (o *ordinals) each(f func(int, sample.Handle)) {
-	for shard := range sample.Shard(sample.Shards) {
-		for i := o.first[shard]; i < o.first[shard+1]; i++ {
-			f(i, sample.NewHandle(shard, uint32(i-o.first[shard])))
-		}
-	}
-}

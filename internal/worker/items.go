@@ -2,9 +2,9 @@ package worker
 
 import (
 	"fmt"
-	"math"
 	"math/bits"
 	"slices"
+	"sort"
 	"time"
 
 	"weir/internal/block"
@@ -26,21 +26,28 @@ type layout struct {
 	week    sample.Week
 	buckets int
 	span    int64 // ns
-	hours   []journal.Hour
 }
 
-// planLayout chooses span and buckets by how dense the samples are.
+// planLayout chooses span and buckets by how dense the samples are. What of
+// them is overwritten, or out of order within a run, may be misjudged.
 func planLayout(week sample.Week, g *gathered) layout {
-	l := layout{week: week, hours: countHours(g)}
+	var hours hourly
+	for _, e := range g.entries {
+		for i := range e.batch.Runs() {
+			from, to := e.batch.Run(i)
+			hours.add(e.batch.Times[from:to])
+		}
+	}
+	l := layout{week: week}
 	samples, days := 0, map[int64]struct{}{}
-	for _, h := range l.hours {
-		samples += int(h.Samples)
-		days[h.Start/int64(24*time.Hour)] = struct{}{}
+	for start, n := range hours.counts {
+		samples += int(*n)
+		days[start/int64(24*time.Hour)] = struct{}{}
 	}
 	spans := 1
 	switch {
-	case samples >= samplesPerHour*len(l.hours):
-		l.span, spans = int64(time.Hour), len(l.hours)
+	case samples >= samplesPerHour*len(hours.counts):
+		l.span, spans = int64(time.Hour), len(hours.counts)
 	case samples >= samplesPerDay*len(days):
 		l.span, spans = int64(24*time.Hour), len(days)
 	default:
@@ -49,42 +56,6 @@ func planLayout(week sample.Week, g *gathered) layout {
 	items := samples / max(spans, 1) / samplesPerItem
 	l.buckets = min(1<<bits.Len(uint(items)), sample.Shards)
 	return l
-}
-
-// countHours counts samples by hour of their time.
-func countHours(g *gathered) []journal.Hour {
-	const hour = int64(time.Hour)
-	counts := map[int64]uint64{}
-	for i := range g.series {
-		s := &g.series[i]
-		for at := s.start; at < s.end; {
-			start := floor(g.times[at], hour)
-			from := at
-			for at < s.end && g.times[at]-start < hour {
-				at++
-			}
-			counts[start] += uint64(at - from)
-		}
-	}
-	hours := make([]journal.Hour, 0, len(counts))
-	for start, n := range counts {
-		hours = append(hours, journal.Hour{Start: start, Samples: n})
-	}
-	slices.SortFunc(hours, func(a, b journal.Hour) int { return compareInt64(a.Start, b.Start) })
-	return hours
-}
-
-// floor gives the largest multiple of unit that is not above t; at the far
-// end of int64, where there is none, the first time there is.
-func floor(t, unit int64) int64 {
-	rest := t % unit
-	if rest < 0 {
-		rest += unit
-	}
-	if t < math.MinInt64+rest {
-		return math.MinInt64
-	}
-	return t - rest
 }
 
 func compareInt64(a, b int64) int {
@@ -109,27 +80,26 @@ type itemBuilder struct {
 	g      *gathered
 	commit *journal.Commit
 	items  []store.Item
+	bucket int
 	open   map[int64]*block.Batch
+	column column
+	hours  hourly
 }
 
 // buildItems fills the commit's layout and items and gives their bodies.
 func buildItems(week sample.Week, g *gathered, c *journal.Commit) ([]store.Item, error) {
 	b := &itemBuilder{layout: planLayout(week, g), g: g, commit: c, open: map[int64]*block.Batch{}}
-	c.Buckets, c.Span, c.Hours, c.Overwritten = b.buckets, b.span, b.hours, g.overwritten
-	bucket := 0
-	for i := range g.series {
-		s := &g.series[i]
-		if next := s.handle.Shard().Range(b.buckets); next != bucket {
-			if err := b.closeBucket(bucket); err != nil {
-				return nil, err
-			}
-			bucket = next
-		}
-		b.addSeries(s)
-	}
-	if err := b.closeBucket(bucket); err != nil {
+	c.Buckets, c.Span = b.buckets, b.span
+	if err := g.each(b.addSeries); err != nil {
 		return nil, err
 	}
+	if err := b.closeBucket(); err != nil {
+		return nil, err
+	}
+	for start, n := range b.hours.counts {
+		c.Hours = append(c.Hours, journal.Hour{Start: start, Samples: *n})
+	}
+	slices.SortFunc(c.Hours, func(a, b journal.Hour) int { return compareInt64(a.Start, b.Start) })
 	slices.SortFunc(c.Items, compareItems)
 	return b.items, nil
 }
@@ -144,29 +114,42 @@ func compareItems(a, b journal.Item) int {
 	return int(a.Part) - int(b.Part)
 }
 
-// addSeries divides a series' samples, which are in time order, by span.
-func (b *itemBuilder) addSeries(s *gatheredSeries) {
-	for at := s.start; at < s.end; {
-		span := b.spanStart(b.g.times[at])
+// addSeries divides a series' samples by span.
+func (b *itemBuilder) addSeries(handle sample.Handle, runs []place) error {
+	if next := handle.Shard().Range(b.buckets); next != b.bucket {
+		if err := b.closeBucket(); err != nil {
+			return err
+		}
+		b.bucket = next
+	}
+	kind, overwritten := b.g.collect(&b.column, runs)
+	b.commit.Overwritten += overwritten
+	times := b.column.times
+	b.hours.add(times)
+	for at := 0; at < len(times); {
+		span := b.spanStart(times[at])
 		from := at
-		for at < s.end && b.g.times[at]-span < b.span {
-			at++
+		if at = len(times); times[at-1]-span >= b.span {
+			at = from + sort.Search(len(times)-from, func(i int) bool { return times[from+i]-span >= b.span })
 		}
 		batch := b.open[span]
 		if batch == nil {
 			batch = &block.Batch{}
 			b.open[span] = batch
 		}
-		b.g.appendRun(batch, s, from, at)
+		b.column.appendTo(batch, kind, from, at, uint64(b.g.horizon))
+		batch.EndRun(handle, kind)
 	}
+	return nil
 }
 
-func (b *itemBuilder) closeBucket(bucket int) error {
+// closeBucket makes the items of the bucket at hand.
+func (b *itemBuilder) closeBucket() error {
 	for span, batch := range b.open {
 		if batch.Samples() == 0 {
 			continue
 		}
-		key := store.ItemKey{Bucket: sample.FirstShard(bucket, b.buckets), Span: span, Flush: b.commit.Flush}
+		key := store.ItemKey{Bucket: sample.FirstShard(b.bucket, b.buckets), Span: span, Flush: b.commit.Flush}
 		items, err := encodeParts(nil, key, batch)
 		if err != nil {
 			return err
@@ -175,7 +158,9 @@ func (b *itemBuilder) closeBucket(bucket int) error {
 			b.commit.Items = append(b.commit.Items, i.named)
 			b.items = append(b.items, i.Item)
 		}
+		versions := batch.Versions[:0]
 		batch.Reset()
+		batch.Versions = versions
 	}
 	return nil
 }
