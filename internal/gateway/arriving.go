@@ -28,8 +28,8 @@ type arriving struct {
 	idle  idle[*packed]
 }
 
-func newArriving(most, limit int64) arriving {
-	return arriving{most: most, limit: limit, idle: idle[*packed]{make: func() *packed { return &packed{} }}}
+func newArriving(most, limit int64, kept int) arriving {
+	return arriving{most: most, limit: limit, idle: idle[*packed]{most: kept, make: func() *packed { return &packed{} }}}
 }
 
 // packed is a body as it arrived.

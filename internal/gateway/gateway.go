@@ -13,6 +13,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -135,18 +136,23 @@ func New(o Options) (*Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
+	// After a burst as much is kept for reuse as all processors can use at
+	// once, while as much is filled or waits to be durable.
+	busy := 2 * runtime.GOMAXPROCS(0)
 	g := &Gateway{
 		config: o.Config, life: o.Life, buffer: o.Buffer, catalog: o.Catalog, weeks: o.Weeks,
 		clock: o.Clock, now: o.Now, logger: o.Logger, bodies: bodies,
-		arriving: newArriving(o.Config.MaxReading, o.Config.Body.Packed),
-		bundles:  newBundles(),
+		arriving: newArriving(o.Config.MaxReading, o.Config.Body.Packed, busy),
+		bundles:  newBundles(2 * busy * o.Buffer.Queues()),
 		decoding: make(chan struct{}, o.Config.MaxRequests),
+		unpacked: idle[[]byte]{most: busy, make: func() []byte { return nil }},
+		lines: idle[*lineprotocol.Decoder[*catalog.Series]]{most: busy, make: func() *lineprotocol.Decoder[*catalog.Series] {
+			return lineprotocol.New(o.Catalog.Intern, lineprotocol.Default())
+		}},
+		objects: idle[*jsonl.Decoder[*catalog.Series]]{most: busy, make: func() *jsonl.Decoder[*catalog.Series] {
+			return jsonl.New(o.Catalog.Intern, jsonl.Default())
+		}},
 	}
-	g.unpacked.make = func() []byte { return nil }
-	g.lines.make = func() *lineprotocol.Decoder[*catalog.Series] {
-		return lineprotocol.New(o.Catalog.Intern, lineprotocol.Default())
-	}
-	g.objects.make = func() *jsonl.Decoder[*catalog.Series] { return jsonl.New(o.Catalog.Intern, jsonl.Default()) }
 	for queue := range o.Buffer.Queues() {
 		g.lanes = append(g.lanes, &lane{
 			Gateway: g, queue: queue, logger: o.Logger.With("queue", queue),

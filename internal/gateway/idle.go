@@ -1,15 +1,13 @@
 package gateway
 
-import (
-	"runtime"
-	"sync"
-)
+import "sync"
 
 // idle keeps values for reuse, and lends the one first that came back last. A
 // sync.Pool is emptied by the garbage collector, several times a second under
 // load; here what is lost is a decoder's memory of all series, or megabytes to
 // be allocated, cleared and grown anew. Safe for concurrent use.
 type idle[T any] struct {
+	most int // as many are kept; the others go
 	make func() T
 
 	mu   sync.Mutex
@@ -31,13 +29,11 @@ func (i *idle[T]) get() T {
 	return i.make()
 }
 
-// put takes a value back; the caller has no more of it. As many are kept as
-// can be in use at once by all processors, and one of each being filled
-// meanwhile: after a burst the others go.
+// put takes a value back; the caller has no more of it.
 func (i *idle[T]) put(v T) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if len(i.kept) < 2*runtime.GOMAXPROCS(0) {
+	if len(i.kept) < i.most {
 		i.kept = append(i.kept, v)
 	}
 }

@@ -36,31 +36,41 @@ func (u *bundle) add(series *catalog.Series, s *sample.Sample) {
 	if u.qualities != nil {
 		u.qualities = append(u.qualities, s.Quality)
 	}
-	u.series = append(u.series, series.Index)
-	u.times = append(u.times, s.Time)
-	u.bits = append(u.bits, bits)
-	u.kinds = append(u.kinds, s.Value.Kind)
+	if len(u.series) == cap(u.series) {
+		u.grow(1)
+	}
+	u.series, u.times = append(u.series, series.Index), append(u.times, s.Time)
+	u.bits, u.kinds = append(u.bits, bits), append(u.kinds, s.Value.Kind)
 }
 
-// addLine takes those samples of a line that a share says.
-func (u *bundle) addLine(s *share, time int64, bits []uint64) {
+// addLine takes those values of a line that a share says.
+func (u *bundle) addLine(s *share, time int64, line []uint64) {
 	n, k := len(u.series), len(s.series)
-	u.series = append(u.series, s.series...)
-	u.kinds = append(u.kinds, s.kinds...)
-	u.times = slices.Grow(u.times, k)[:n+k]
-	times := u.times[n:]
-	for i := range times {
-		times[i] = time
+	if n+k > cap(u.series) {
+		u.grow(k)
 	}
-	u.bits = slices.Grow(u.bits, k)[:n+k]
-	place := u.bits[n:][:len(s.fields)]
-	for i, field := range s.fields {
-		place[i] = bits[field]
+	u.series, u.kinds = u.series[:n+k], u.kinds[:n+k]
+	u.times, u.bits = u.times[:n+k], u.bits[:n+k]
+	series, kinds, times, bits := u.series[n:], u.kinds[n:], u.times[n:], u.bits[n:]
+	fields, all := s.fields[:k], s.kinds[:k]
+	for i, index := range s.series { // a few: copying them by calls costs more
+		series[i], kinds[i], times[i], bits[i] = index, all[i], time, line[fields[i]]
 	}
 	if u.qualities != nil {
 		u.qualities = slices.Grow(u.qualities, k)[:n+k]
 		clear(u.qualities[n:])
 	}
+}
+
+// grow makes room for so many samples more in each column but the rare ones:
+// in each at least as much as in series, so that there is one question to ask.
+func (u *bundle) grow(k int) {
+	room := max(2*cap(u.series), len(u.series)+k, 256)
+	u.series = slices.Grow(u.series, room-len(u.series))
+	room = cap(u.series)
+	u.kinds = slices.Grow(u.kinds, room-len(u.kinds))
+	u.times = slices.Grow(u.times, room-len(u.times))
+	u.bits = slices.Grow(u.bits, room-len(u.bits))
 }
 
 // part gives samples from to to. They share u's memory.
@@ -79,8 +89,8 @@ const bundleKept = 64 << 10
 // bundles lends out bundles. Safe for concurrent use.
 type bundles struct{ idle idle[*bundle] }
 
-func newBundles() bundles {
-	return bundles{idle: idle[*bundle]{make: func() *bundle { return &bundle{} }}}
+func newBundles(most int) bundles {
+	return bundles{idle: idle[*bundle]{most: most, make: func() *bundle { return &bundle{} }}}
 }
 
 func (b *bundles) get(week sample.Week) *bundle {

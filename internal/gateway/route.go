@@ -1,26 +1,24 @@
 package gateway
 
 import (
-	"slices"
-
 	"weir/internal/catalog"
 	"weir/internal/gateway/intake"
 	"weir/internal/sample"
 )
 
-// route is what a gateway remembers of the series of a line: where each goes.
-// It is made once all of them are registered, when nothing of it can change
-// any more but the number of queues, from week to week.
+// route is what a gateway remembers of lines of the same series and kinds:
+// where each value goes. It is made once all series are registered, and only
+// where the values are of their kinds, so nothing of it can change any more but
+// the number of queues, from week to week.
 type route struct {
 	queues int
-	kinds  []sample.Kind // one a series
 	shares []share
 }
 
 // share is the part of a line that goes into one queue.
 type share struct {
 	queue  int
-	fields []int // places in the line
+	fields []int32 // places in the line
 	series []uint32
 	kinds  []sample.Kind
 }
@@ -35,13 +33,10 @@ func (r *request) EmitLine(l *intake.Line[*catalog.Series]) bool {
 	}
 	to, _ := (*l.Memo).(*route)
 	if to == nil || to.queues != len(w.queues) {
-		if to = newRoute(l.Series, len(w.queues)); to == nil {
+		if to = newRoute(l, len(w.queues)); to == nil {
 			return false
 		}
 		*l.Memo = to
-	}
-	if !slices.Equal(l.Kinds, to.kinds) {
-		return false
 	}
 	for i := range to.shares {
 		s := &to.shares[i]
@@ -51,25 +46,26 @@ func (r *request) EmitLine(l *intake.Line[*catalog.Series]) bool {
 	return true
 }
 
-// newRoute finds where series go; nil where one is not registered.
-func newRoute(series []*catalog.Series, queues int) *route {
-	to := &route{queues: queues}
-	place := make([]int, queues) // 1 + the queue's share
-	for field, s := range series {
-		kind := s.Kind()
-		if kind == 0 {
+// newRoute finds where a line's values go; nil where one has to be asked for
+// each time.
+func newRoute(l *intake.Line[*catalog.Series], queues int) *route {
+	for i, s := range l.Series {
+		if s.Kind() != l.Kinds[i] {
 			return nil
 		}
-		to.kinds = append(to.kinds, kind)
+	}
+	to := &route{queues: queues}
+	place := make([]int, queues) // 1 + the queue's share
+	for field, s := range l.Series {
 		queue := s.Shard().Range(queues)
 		if place[queue] == 0 {
 			to.shares = append(to.shares, share{queue: queue})
 			place[queue] = len(to.shares)
 		}
 		of := &to.shares[place[queue]-1]
-		of.fields = append(of.fields, field)
+		of.fields = append(of.fields, int32(field))
 		of.series = append(of.series, s.Index)
-		of.kinds = append(of.kinds, kind)
+		of.kinds = append(of.kinds, l.Kinds[field])
 	}
 	return to
 }

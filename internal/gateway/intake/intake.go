@@ -42,8 +42,8 @@ type Line[S any] struct {
 	Kinds  []sample.Kind // one a series
 	Bits   []uint64      // one a series, as sample.Value.Bits
 	Time   int64
-	// Memo is for the sink to remember what it found out about Series. It
-	// comes back with the lines of the same Series, and nil with others.
+	// Memo is for the sink to remember what it found out about Series and
+	// Kinds. It comes back with lines of the same, and is nil with others.
 	Memo *any
 }
 

@@ -1,6 +1,10 @@
 package lineprotocol
 
-import "bytes"
+import (
+	"bytes"
+
+	"weir/internal/sample"
+)
 
 // entry is what a decoder remembers of one head: the bytes of a line from its
 // measurement to the space before its fields.
@@ -8,8 +12,9 @@ type entry[S any] struct {
 	raw    string         // the head with its space
 	names  []string       // the fields as first met: each with its escapes and its '='
 	series []S            // one a name
+	kinds  []sample.Kind  // one a name: of the line before; 0 at first
+	memo   any            // the sink's, about series and their kinds
 	index  map[string]int // names' places, once there are many
-	memo   any            // the sink's, about series
 	next   *entry[S]      // of the line that came after this one the last time
 }
 
@@ -64,7 +69,7 @@ type cache[S any] struct {
 // About what an entry, and a field of one, take beside their bytes.
 const (
 	entryCost = 200
-	fieldCost = 48
+	fieldCost = 64
 )
 
 func (c *cache[S]) reset() {
@@ -146,6 +151,7 @@ func (c *cache[S]) addField(e *entry[S], raw []byte, series S) {
 	c.bytes += fieldCost
 	e.names = append(e.names, name)
 	e.series = append(e.series, series)
+	e.kinds = append(e.kinds, 0)
 	e.memo = nil // it was about the series before
 	switch {
 	case e.index != nil:

@@ -34,8 +34,8 @@ func (c *collector) Emit(series string, s sample.Sample) error {
 
 // EmitLine takes what Emit would, or nothing.
 func (c *collector) EmitLine(l *intake.Line[string]) bool {
-	// The sink's memory of a line's series comes back with these and no others.
-	if memo := strings.Join(l.Series, " "); *l.Memo != nil && *l.Memo != memo {
+	// The sink's memory of series and kinds comes back with these and no others.
+	if memo := fmt.Sprint(l.Series, l.Kinds); *l.Memo != nil && *l.Memo != memo {
 		panic(fmt.Sprintf("a memo of %q came with %q", *l.Memo, memo))
 	} else {
 		*l.Memo = memo

@@ -38,7 +38,8 @@ func (p *parser) readFields(pos int, order fields) (int, error) {
 			}
 		}
 		expected = v.known + 1
-		if end := readShort(body, v.equals+1, v); end > 0 {
+		if kind, bits, end := readShort(body, v.equals+1); end > 0 {
+			v.value.Kind, v.value.Bits = kind, bits
 			pos = end
 		} else {
 			var err error

@@ -121,9 +121,13 @@ func (d *Decoder[S]) Decode(body []byte, precision Precision, now int64, sink in
 // short numbers. Where it says false, nothing has happened.
 func (d *Decoder[S]) emitWhole(e *entry[S], lines intake.Lines[S]) bool {
 	p := &d.parser
-	end, ok := p.readKnown(e.names)
+	end, ok := p.readKnown(e.names, e.kinds)
 	if !ok {
 		return false
+	}
+	if p.otherKinds {
+		copy(e.kinds, p.kinds)
+		e.memo = nil
 	}
 	d.line = intake.Line[S]{Series: e.series, Kinds: p.kinds, Bits: p.bits, Time: p.time, Memo: &e.memo}
 	if !lines.EmitLine(&d.line) {

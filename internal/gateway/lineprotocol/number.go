@@ -61,8 +61,9 @@ const shortDigits = 15
 
 // readShort reads the number that a field most often is: up to 15 digits, with
 // a decimal point, an i or neither, and another field or the time after it. It
-// gives where that ends, or 0 where readValue has to look.
-func readShort(body []byte, pos int, v *value) int {
+// gives where that ends, and there is a comma or a space there, or 0 where
+// readValue has to look.
+func readShort(body []byte, pos int) (kind sample.Kind, bits uint64, end int) {
 	negative := pos < len(body) && body[pos] == '-'
 	if negative {
 		pos++
@@ -75,17 +76,16 @@ func readShort(body []byte, pos int, v *value) int {
 	}
 	digits := pos - first
 	if digits == 0 || len(body)-pos < 2 {
-		return 0
+		return 0, 0, 0
 	}
 	if body[pos] == 'i' {
 		if pos++; digits > shortDigits || body[pos] != ',' && body[pos] != ' ' {
-			return 0
+			return 0, 0, 0
 		}
 		if negative {
 			m = -m
 		}
-		v.value.Kind, v.value.Bits = sample.Int64, uint64(m)
-		return pos
+		return sample.Int64, uint64(m), pos
 	}
 	fraction := 0
 	if body[pos] == '.' {
@@ -97,7 +97,7 @@ func readShort(body []byte, pos int, v *value) int {
 		}
 	}
 	if digits+fraction > shortDigits || pos == len(body) || body[pos] != ',' && body[pos] != ' ' {
-		return 0
+		return 0, 0, 0
 	}
 	// Two exact float64s: their quotient is rounded once, as strconv's is
 	// (Clinger, How to read floating point numbers accurately, 1990).
@@ -105,8 +105,7 @@ func readShort(body []byte, pos int, v *value) int {
 	if negative {
 		f = -f
 	}
-	v.value.Kind, v.value.Bits = sample.Float64, math.Float64bits(f)
-	return pos
+	return sample.Float64, math.Float64bits(f), pos
 }
 
 // readInt finishes an integer: token with its suffix, of absolute value m

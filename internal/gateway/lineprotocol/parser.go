@@ -29,6 +29,7 @@ type parser struct {
 	values           []value
 	kinds            []sample.Kind // of a line that is read whole: one a field
 	bits             []uint64
+	otherKinds       bool // than those of the line before of the same head
 	time             int64
 
 	scratch []byte            // text without its escapes
