@@ -81,18 +81,36 @@ func (g *grouping) reset() {
 
 // count finds the run of each sample of a bundle.
 func (g *grouping) count(u *bundle) {
-	n := len(g.places)
-	g.places = slices.Grow(g.places, len(u.series))[:n+len(u.series)]
-	places := g.places[n:]
-	kinds := u.kinds[:len(u.series)]
-	for i, index := range u.series {
-		run := g.slots[index] - 1
-		if run < 0 || g.kinds[run] != kinds[i] {
-			run = g.find(index, kinds[i])
+	n, k := len(g.places), u.samples()
+	g.places = slices.Grow(g.places, k)[:n+k]
+	places, singles := g.places[n:], u.singles
+	for i := range u.lines {
+		if s := u.lines[i].of; s != nil {
+			kinds := s.kinds[:len(s.series)]
+			for j, index := range s.series { // as run does: too often to call it
+				run := g.slots[index] - 1
+				if run < 0 || g.kinds[run] != kinds[j] {
+					run = g.find(index, kinds[j])
+				}
+				g.at[run]++
+				places[j] = run
+			}
+			places = places[len(s.series):]
+			continue
 		}
-		g.at[run]++
-		places[i] = run
+		places[0] = g.run(singles[0].series, singles[0].kind)
+		places, singles = places[1:], singles[1:]
 	}
+}
+
+// run counts a sample of a series and kind and gives its run.
+func (g *grouping) run(index uint32, kind sample.Kind) int32 {
+	run := g.slots[index] - 1
+	if run < 0 || g.kinds[run] != kind {
+		run = g.find(index, kind)
+	}
+	g.at[run]++
+	return run
 }
 
 // find gives the run of a series and kind that is not the series' first, and
@@ -189,21 +207,24 @@ func (g *grouping) sortKnown() {
 // place writes a bundle's samples into the columns of their runs.
 func (g *grouping) place(u *bundle, places []int32) {
 	b := &g.batch
-	times, bits := u.times[:len(places)], u.bits[:len(places)]
-	for i, run := range places {
-		at := g.at[run]
-		g.at[run] = at + 1
-		b.Times[at], b.Bits[at] = times[i], bits[i]
-		places[i] = at
+	next, times, bits, values := g.at, b.Times, b.Bits, u.bits[:len(places)]
+	n := 0
+	for i := range u.lines {
+		end := n + 1
+		if s := u.lines[i].of; s != nil {
+			end = n + len(s.series)
+		}
+		time := u.lines[i].time
+		for ; n < end; n++ {
+			run := places[n]
+			at := next[run]
+			next[run] = at + 1
+			times[at], bits[at] = time, values[n]
+			places[n] = at
+		}
 	}
 	if len(u.texts) > 0 {
-		first := uint64(len(b.Texts))
-		b.Texts = append(b.Texts, u.texts...)
-		for i, at := range places {
-			if u.kinds[i] == sample.String {
-				b.Bits[at] += first
-			}
-		}
+		g.placeTexts(u, places)
 	}
 	if u.qualities != nil {
 		if b.Qualities == nil {
@@ -212,5 +233,23 @@ func (g *grouping) place(u *bundle, places []int32) {
 		for i, at := range places {
 			b.Qualities[at] = u.qualities[i]
 		}
+	}
+}
+
+// placeTexts adds a bundle's texts; places is where its samples went.
+func (g *grouping) placeTexts(u *bundle, places []int32) {
+	b, singles := &g.batch, u.singles
+	first := uint64(len(b.Texts))
+	b.Texts = append(b.Texts, u.texts...)
+	n := 0
+	for i := range u.lines {
+		if s := u.lines[i].of; s != nil {
+			n += len(s.series)
+			continue
+		}
+		if singles[0].kind == sample.String {
+			b.Bits[places[n]] += first
+		}
+		n, singles = n+1, singles[1:]
 	}
 }

@@ -287,10 +287,10 @@ func TestAClientThatLeavesIsNotCounted(t *testing.T) {
 func TestMemoryOfLargeRequestsIsLetGo(t *testing.T) {
 	pool := newBundles(1)
 	u := pool.get(1)
-	u.series = make([]uint32, 0, bundleKept+1)
+	u.bits = make([]uint64, 0, bundleKept+1)
 	pool.put(u)
-	if got := pool.get(1); cap(got.series) > bundleKept {
-		t.Fatalf("a bundle of %d is kept", cap(got.series))
+	if got := pool.get(1); cap(got.bits) > bundleKept {
+		t.Fatalf("a bundle of %d is kept", cap(got.bits))
 	}
 	a := newArriving(1<<30, 1<<30, 1)
 	p, err := a.read(strings.NewReader(strings.Repeat("x", bodyKept+1)))

@@ -8,20 +8,31 @@ import (
 	"weir/internal/sample"
 )
 
-// bundle is a request's samples of one week and queue: columns, in the order
-// they came. A busy gateway holds millions, so they are small, and nothing in
-// them is looked at by the garbage collector.
+// bundle is a request's samples of one week and queue, in the order they came.
+// A busy gateway holds millions, so what a line's samples have in common is
+// kept once: where they go, and when they were taken.
 type bundle struct {
 	week      sample.Week
-	series    []uint32 // catalog.Series.Index
-	times     []int64
-	bits      []uint64 // of a string its place in texts
-	kinds     []sample.Kind
-	qualities []sample.Quality // nil: all Good
+	lines     []line
+	bits      []uint64         // of all lines; of a string its place in texts
+	singles   []single         // of the lines that are one sample
+	qualities []sample.Quality // one a sample; nil: all Good
 	texts     []string
 }
 
-func (u *bundle) samples() int { return len(u.series) }
+// line is samples of one time.
+type line struct {
+	of   *share // nil: one sample, of the next of singles
+	time int64
+}
+
+type single struct {
+	series uint32 // catalog.Series.Index
+	kind   sample.Kind
+}
+
+// samples gives how many there are.
+func (u *bundle) samples() int { return len(u.bits) }
 
 // add takes one sample.
 func (u *bundle) add(series *catalog.Series, s *sample.Sample) {
@@ -31,30 +42,24 @@ func (u *bundle) add(series *catalog.Series, s *sample.Sample) {
 		u.texts = append(u.texts, s.Value.Text)
 	}
 	if s.Quality != sample.Good && u.qualities == nil {
-		u.qualities = make([]sample.Quality, len(u.series), max(cap(u.series), 16))
+		u.qualities = make([]sample.Quality, len(u.bits), max(cap(u.bits), 16))
 	}
 	if u.qualities != nil {
 		u.qualities = append(u.qualities, s.Quality)
 	}
-	if len(u.series) == cap(u.series) {
-		u.grow(1)
-	}
-	u.series, u.times = append(u.series, series.Index), append(u.times, s.Time)
-	u.bits, u.kinds = append(u.bits, bits), append(u.kinds, s.Value.Kind)
+	u.lines = append(u.lines, line{nil, s.Time})
+	u.bits = append(u.bits, bits)
+	u.singles = append(u.singles, single{series.Index, s.Value.Kind})
 }
 
 // addLine takes those values of a line that a share says.
-func (u *bundle) addLine(s *share, time int64, line []uint64) {
-	n, k := len(u.series), len(s.series)
-	if n+k > cap(u.series) {
-		u.grow(k)
-	}
-	u.series, u.kinds = u.series[:n+k], u.kinds[:n+k]
-	u.times, u.bits = u.times[:n+k], u.bits[:n+k]
-	series, kinds, times, bits := u.series[n:], u.kinds[n:], u.times[n:], u.bits[n:]
-	fields, all := s.fields[:k], s.kinds[:k]
-	for i, index := range s.series { // a few: copying them by calls costs more
-		series[i], kinds[i], times[i], bits[i] = index, all[i], time, line[fields[i]]
+func (u *bundle) addLine(s *share, time int64, values []uint64) {
+	u.lines = append(u.lines, line{s, time})
+	n, k := len(u.bits), len(s.fields)
+	u.bits = slices.Grow(u.bits, k)[:n+k]
+	bits := u.bits[n:]
+	for i, field := range s.fields {
+		bits[i] = values[field]
 	}
 	if u.qualities != nil {
 		u.qualities = slices.Grow(u.qualities, k)[:n+k]
@@ -62,24 +67,27 @@ func (u *bundle) addLine(s *share, time int64, line []uint64) {
 	}
 }
 
-// grow makes room for so many samples more in each column but the rare ones:
-// in each at least as much as in series, so that there is one question to ask.
-func (u *bundle) grow(k int) {
-	room := max(2*cap(u.series), len(u.series)+k, 256)
-	u.series = slices.Grow(u.series, room-len(u.series))
-	room = cap(u.series)
-	u.kinds = slices.Grow(u.kinds, room-len(u.kinds))
-	u.times = slices.Grow(u.times, room-len(u.times))
-	u.bits = slices.Grow(u.bits, room-len(u.bits))
-}
-
-// part gives samples from to to. They share u's memory.
-func (u *bundle) part(from, to int) *bundle {
-	p := &bundle{week: u.week, series: u.series[from:to], times: u.times[from:to], bits: u.bits[from:to], kinds: u.kinds[from:to], texts: u.texts}
-	if u.qualities != nil {
-		p.qualities = u.qualities[from:to]
+// halves divides u after the line in which sample n lies. What it gives shares
+// u's memory.
+func (u *bundle) halves(n int) (first, second *bundle) {
+	lines, samples, singles := 0, 0, 0
+	for ; samples < n; lines++ {
+		if s := u.lines[lines].of; s != nil {
+			samples += len(s.fields)
+			continue
+		}
+		samples++
+		singles++
 	}
-	return p
+	first, second = &bundle{}, &bundle{}
+	*first, *second = *u, *u
+	first.lines, second.lines = u.lines[:lines], u.lines[lines:]
+	first.bits, second.bits = u.bits[:samples], u.bits[samples:]
+	first.singles, second.singles = u.singles[:singles], u.singles[singles:]
+	if u.qualities != nil {
+		first.qualities, second.qualities = u.qualities[:samples], u.qualities[samples:]
+	}
+	return first, second
 }
 
 // bundleKept is the largest bundle, in samples, that is kept for reuse, so
@@ -101,11 +109,12 @@ func (b *bundles) get(week sample.Week) *bundle {
 
 // put takes a bundle back; the caller has no more of it.
 func (b *bundles) put(u *bundle) {
-	if cap(u.series) > bundleKept || cap(u.texts) > bundleKept {
+	if max(cap(u.bits), cap(u.lines), cap(u.texts)) > bundleKept {
 		return
 	}
+	clear(u.lines)
 	clear(u.texts)
-	*u = bundle{series: u.series[:0], times: u.times[:0], bits: u.bits[:0], kinds: u.kinds[:0], texts: u.texts[:0]}
+	*u = bundle{lines: u.lines[:0], bits: u.bits[:0], singles: u.singles[:0], texts: u.texts[:0]}
 	b.idle.put(u)
 }
 

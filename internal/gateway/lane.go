@@ -159,26 +159,32 @@ func (l *lane) encode(messages []message.Message, week sample.Week, of []*bundle
 	if len(body) <= l.buffer.MaxBody()-envelope {
 		return append(messages, message.Message{Role: message.Data, Week: week, Samples: uint64(samples), Block: body}), nil
 	}
-	if samples < 2 {
+	first, second := halve(of, samples/2)
+	if len(first) == 0 || len(second) == 0 { // one sample, or one line's numbers
 		return nil, buffer.ErrTooLarge
 	}
-	first, second := halve(of, samples/2)
 	if messages, err = l.encode(messages, week, first); err != nil {
 		return nil, err
 	}
 	return l.encode(messages, week, second)
 }
 
-// halve divides bundles after n samples. What it gives shares their memory.
+// halve divides bundles after the line in which sample n lies. What it gives
+// shares their memory.
 func halve(of []*bundle, n int) (first, second []*bundle) {
 	for _, u := range of {
-		k := min(n, u.samples())
-		n -= k
-		if k > 0 {
-			first = append(first, u.part(0, k))
+		if u.samples() <= n {
+			first = append(first, u)
+			n -= u.samples()
+			continue
 		}
-		if k < u.samples() {
-			second = append(second, u.part(k, u.samples()))
+		before, after := u.halves(n)
+		n = 0
+		if before.samples() > 0 {
+			first = append(first, before)
+		}
+		if after.samples() > 0 {
+			second = append(second, after)
 		}
 	}
 	return first, second

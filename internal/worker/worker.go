@@ -40,7 +40,7 @@ type Config struct {
 // Default gives the embedded profile's values.
 func Default() Config {
 	return Config{
-		FlushAge: 10 * time.Second, FlushSamples: 1 << 20, HeadMessages: 32 << 10,
+		FlushAge: 10 * time.Second, FlushSamples: 1 << 18, HeadMessages: 32 << 10,
 		MaxFailures: 5, MaxAttempts: 100, RetryDelay: time.Second,
 		LeaseTime: 15 * time.Second, ExtendAfter: 20 * time.Second, DrainTime: 20 * time.Second,
 		ReceiveBatch: 64,
