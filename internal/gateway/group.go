@@ -86,16 +86,15 @@ func (g *grouping) count(u *bundle) {
 	places, singles := g.places[n:], u.singles
 	for i := range u.lines {
 		if s := u.lines[i].of; s != nil {
-			kinds := s.kinds[:len(s.series)]
-			for j, index := range s.series { // as run does: too often to call it
-				run := g.slots[index] - 1
-				if run < 0 || g.kinds[run] != kinds[j] {
-					run = g.find(index, kinds[j])
+			for j, t := range s.targets { // as run does: too often to call it
+				run := g.slots[t.series] - 1
+				if run < 0 || g.kinds[run] != t.kind {
+					run = g.find(t.series, t.kind)
 				}
 				g.at[run]++
 				places[j] = run
 			}
-			places = places[len(s.series):]
+			places = places[len(s.targets):]
 			continue
 		}
 		places[0] = g.run(singles[0].series, singles[0].kind)
@@ -212,7 +211,7 @@ func (g *grouping) place(u *bundle, places []int32) {
 	for i := range u.lines {
 		end := n + 1
 		if s := u.lines[i].of; s != nil {
-			end = n + len(s.series)
+			end = n + len(s.targets)
 		}
 		time := u.lines[i].time
 		for ; n < end; n++ {
@@ -244,7 +243,7 @@ func (g *grouping) placeTexts(u *bundle, places []int32) {
 	n := 0
 	for i := range u.lines {
 		if s := u.lines[i].of; s != nil {
-			n += len(s.series)
+			n += len(s.targets)
 			continue
 		}
 		if singles[0].kind == sample.String {

@@ -55,11 +55,11 @@ func (u *bundle) add(series *catalog.Series, s *sample.Sample) {
 // addLine takes those values of a line that a share says.
 func (u *bundle) addLine(s *share, time int64, values []uint64) {
 	u.lines = append(u.lines, line{s, time})
-	n, k := len(u.bits), len(s.fields)
+	n, k := len(u.bits), len(s.targets)
 	u.bits = slices.Grow(u.bits, k)[:n+k]
 	bits := u.bits[n:]
-	for i, field := range s.fields {
-		bits[i] = values[field]
+	for i, t := range s.targets {
+		bits[i] = values[t.field]
 	}
 	if u.qualities != nil {
 		u.qualities = slices.Grow(u.qualities, k)[:n+k]
@@ -73,7 +73,7 @@ func (u *bundle) halves(n int) (first, second *bundle) {
 	lines, samples, singles := 0, 0, 0
 	for ; samples < n; lines++ {
 		if s := u.lines[lines].of; s != nil {
-			samples += len(s.fields)
+			samples += len(s.targets)
 			continue
 		}
 		samples++

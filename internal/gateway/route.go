@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"math"
+
 	"weir/internal/catalog"
 	"weir/internal/gateway/intake"
 	"weir/internal/sample"
@@ -17,10 +19,16 @@ type route struct {
 
 // share is the part of a line that goes into one queue.
 type share struct {
-	queue  int
-	fields []int32 // places in the line
-	series []uint32
-	kinds  []sample.Kind
+	queue   int
+	targets []target
+}
+
+// target is where one value of a line goes. All about it lies together: a
+// fleet has more of them than the processor's nearest cache holds.
+type target struct {
+	series uint32 // catalog.Series.Index
+	field  uint16 // place in the line
+	kind   sample.Kind
 }
 
 // EmitLine takes a line's samples at once; see intake.Lines. It takes those
@@ -49,6 +57,9 @@ func (r *request) EmitLine(l *intake.Line[*catalog.Series]) bool {
 // newRoute finds where a line's values go; nil where one has to be asked for
 // each time.
 func newRoute(l *intake.Line[*catalog.Series], queues int) *route {
+	if len(l.Series) > math.MaxUint16 {
+		return nil
+	}
 	for i, s := range l.Series {
 		if s.Kind() != l.Kinds[i] {
 			return nil
@@ -63,9 +74,7 @@ func newRoute(l *intake.Line[*catalog.Series], queues int) *route {
 			place[queue] = len(to.shares)
 		}
 		of := &to.shares[place[queue]-1]
-		of.fields = append(of.fields, int32(field))
-		of.series = append(of.series, s.Index)
-		of.kinds = append(of.kinds, l.Kinds[field])
+		of.targets = append(of.targets, target{s.Index, uint16(field), l.Kinds[field]})
 	}
 	return to
 }

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -144,7 +143,7 @@ func TestSteadyIntakeAllocatesNothingASample(t *testing.T) {
 // TestHalvesOfALineGoTogether: a line is not cut, and one that cannot be made
 // smaller is told from one that can.
 func TestHalvesOfALineGoTogether(t *testing.T) {
-	s := &share{fields: []int32{0, 1, 2}, series: []uint32{0, 1, 2}, kinds: slices.Repeat([]sample.Kind{sample.Int64}, 3)}
+	s := &share{targets: []target{{0, 0, sample.Int64}, {1, 1, sample.Int64}, {2, 2, sample.Int64}}}
 	u := &bundle{}
 	for i := range int64(4) {
 		u.addLine(s, i, []uint64{1, 2, 3})

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 
 	"weir/internal/block"
 	"weir/internal/journal"
@@ -24,6 +25,14 @@ type flusher struct {
 	tables   store.Tables
 	book     *journal.Book
 	messages int // that one commit names at most
+	builders sync.Pool
+}
+
+func (f *flusher) builder() *itemBuilder {
+	if b, ok := f.builders.Get().(*itemBuilder); ok {
+		return b
+	}
+	return &itemBuilder{}
 }
 
 // flush writes all that is in the head by now, in as many commits as it takes.
@@ -79,7 +88,9 @@ func (f *flusher) commit(ctx context.Context, h *head, entries []*entry) error {
 	})
 	g := gather(entries, s, before)
 	c.Horizon = g.horizon
-	items, err := buildItems(h.id.Week, g, c)
+	b := f.builder()
+	defer f.builders.Put(b)
+	items, err := b.build(h.id.Week, g, c)
 	if err != nil {
 		return err
 	}

@@ -74,7 +74,8 @@ func (l *layout) spanStart(t int64) int64 {
 }
 
 // itemBuilder makes a flush's items: a batch for each span of the bucket at
-// hand, encoded when the bucket ends.
+// hand, encoded when the bucket ends. One makes the items of many flushes, one
+// after the other, in the memory of the first.
 type itemBuilder struct {
 	layout
 	g      *gathered
@@ -82,13 +83,20 @@ type itemBuilder struct {
 	items  []store.Item
 	bucket int
 	open   map[int64]*block.Batch
+	spare  []*block.Batch
 	column column
 	hours  hourly
 }
 
-// buildItems fills the commit's layout and items and gives their bodies.
-func buildItems(week sample.Week, g *gathered, c *journal.Commit) ([]store.Item, error) {
-	b := &itemBuilder{layout: planLayout(week, g), g: g, commit: c, open: map[int64]*block.Batch{}}
+// spareBatches is how many batches a builder keeps, so that a flush of many
+// spans does not hold its memory for good.
+const spareBatches = 4
+
+// build fills the commit's layout and items and gives their bodies.
+func (b *itemBuilder) build(week sample.Week, g *gathered, c *journal.Commit) ([]store.Item, error) {
+	defer func() { b.g, b.commit, b.items = nil, nil, nil }()
+	b.layout, b.g, b.commit, b.bucket, b.hours = planLayout(week, g), g, c, 0, hourly{}
+	b.open = map[int64]*block.Batch{}
 	c.Buckets, c.Span = b.buckets, b.span
 	if err := g.each(b.addSeries); err != nil {
 		return nil, err
@@ -134,7 +142,7 @@ func (b *itemBuilder) addSeries(handle sample.Handle, runs []place) error {
 		}
 		batch := b.open[span]
 		if batch == nil {
-			batch = &block.Batch{}
+			batch = b.empty()
 			b.open[span] = batch
 		}
 		b.column.appendTo(batch, kind, from, at, uint64(b.g.horizon))
@@ -143,12 +151,19 @@ func (b *itemBuilder) addSeries(handle sample.Handle, runs []place) error {
 	return nil
 }
 
+func (b *itemBuilder) empty() *block.Batch {
+	n := len(b.spare)
+	if n == 0 {
+		return &block.Batch{}
+	}
+	batch := b.spare[n-1]
+	b.spare = b.spare[:n-1]
+	return batch
+}
+
 // closeBucket makes the items of the bucket at hand.
 func (b *itemBuilder) closeBucket() error {
 	for span, batch := range b.open {
-		if batch.Samples() == 0 {
-			continue
-		}
 		key := store.ItemKey{Bucket: sample.FirstShard(b.bucket, b.buckets), Span: span, Flush: b.commit.Flush}
 		items, err := encodeParts(nil, key, batch)
 		if err != nil {
@@ -161,7 +176,11 @@ func (b *itemBuilder) closeBucket() error {
 		versions := batch.Versions[:0]
 		batch.Reset()
 		batch.Versions = versions
+		if len(b.spare) < spareBatches {
+			b.spare = append(b.spare, batch)
+		}
 	}
+	clear(b.open)
 	return nil
 }
 

@@ -2,6 +2,8 @@ package lineprotocol
 
 import (
 	"bytes"
+	"maps"
+	"slices"
 
 	"weir/internal/sample"
 )
@@ -9,37 +11,55 @@ import (
 // entry is what a decoder remembers of one head: the bytes of a line from its
 // measurement to the space before its fields.
 type entry[S any] struct {
-	raw    string         // the head with its space
-	names  []string       // the fields as first met: each with its escapes and its '='
-	series []S            // one a name
-	kinds  []sample.Kind  // one a name: of the line before; 0 at first
-	memo   any            // the sink's, about series and their kinds
+	raw    string        // the head with its space
+	fields *fields       // those met so far
+	series []S           // one a field
+	kinds  []sample.Kind // one a field: of the line before; 0 at first
+	memo   any           // the sink's, about series and kinds
+	next   *entry[S]     // of the line that came after this one the last time
+}
+
+// order gives the fields in the order they are expected; e may be nil.
+func (e *entry[S]) order() *fields {
+	if e == nil {
+		return &fields{}
+	}
+	return e.fields
+}
+
+// fields are the names of an entry's fields, as first met: each with its
+// escapes and its '='. Entries that met the same fields in the same order, such
+// as all hosts of a fleet, share them, so that they stay in the processor's
+// nearest cache. What is shared never changes.
+type fields struct {
+	names  []string
 	index  map[string]int // names' places, once there are many
-	next   *entry[S]      // of the line that came after this one the last time
+	shared bool
 }
 
 // indexFrom is the number of fields from which they are looked up by a map.
 const indexFrom = 16
 
-// order gives the fields in the order they are expected; e may be nil.
-func (e *entry[S]) order() fields {
-	if e == nil {
-		return fields{}
+// sharedFields is how many fields are shared at most: to share them they are
+// copied when one more comes, which a sender must not be able to make dear.
+const sharedFields = 256
+
+// add adds a name to fields that are not shared.
+func (f *fields) add(name string) {
+	f.names = append(f.names, name)
+	switch {
+	case f.index != nil:
+		f.index[name] = len(f.names) - 1
+	case len(f.names) == indexFrom:
+		f.index = make(map[string]int, 2*indexFrom)
+		for i, n := range f.names {
+			f.index[n] = i
+		}
 	}
-	return fields{names: e.names, index: e.index}
-}
-
-// field finds a field, looking from place from on first.
-func (e *entry[S]) field(raw []byte, from int) (int, bool) { return e.order().find(raw, from) }
-
-// fields are the names of an entry's fields.
-type fields struct {
-	names []string
-	index map[string]int
 }
 
 // find gives the place of a field, looking from place from on first.
-func (f fields) find(raw []byte, from int) (int, bool) {
+func (f *fields) find(raw []byte, from int) (int, bool) {
 	if f.index != nil {
 		i, ok := f.index[string(raw)]
 		return i, ok
@@ -61,8 +81,10 @@ func (f fields) find(raw []byte, from int) (int, bool) {
 type cache[S any] struct {
 	limits Options
 	heads  map[string]*entry[S]
-	names  map[string]string // one copy of each field's name
-	last   *entry[S]         // of the line before
+	names  map[string]string  // one copy of each field's name
+	fields map[string]*fields // those that are shared, by their names
+	key    []byte
+	last   *entry[S] // of the line before
 	bytes  int
 }
 
@@ -73,7 +95,7 @@ const (
 )
 
 func (c *cache[S]) reset() {
-	*c = cache[S]{limits: c.limits, heads: make(map[string]*entry[S]), names: make(map[string]string)}
+	*c = cache[S]{limits: c.limits, heads: make(map[string]*entry[S]), names: make(map[string]string), fields: make(map[string]*fields)}
 }
 
 // find looks for the entry of the line that p is at. When there is one, p goes
@@ -123,6 +145,9 @@ func (c *cache[S]) follow(e *entry[S]) {
 		c.reset()
 		return
 	}
+	if !e.fields.shared && len(e.fields.names) <= sharedFields {
+		c.share(e)
+	}
 	if c.last != nil {
 		c.last.next = e
 	}
@@ -134,7 +159,7 @@ func (c *cache[S]) add(head []byte) *entry[S] {
 	if len(c.heads) >= c.limits.CacheHeads {
 		c.reset()
 	}
-	e := &entry[S]{raw: string(head)}
+	e := &entry[S]{raw: string(head), fields: &fields{}}
 	c.heads[e.raw] = e
 	c.bytes += entryCost + len(head)
 	return e
@@ -149,17 +174,27 @@ func (c *cache[S]) addField(e *entry[S], raw []byte, series S) {
 		c.bytes += len(name)
 	}
 	c.bytes += fieldCost
-	e.names = append(e.names, name)
+	if e.fields.shared {
+		e.fields = &fields{names: slices.Clone(e.fields.names), index: maps.Clone(e.fields.index)}
+	}
+	e.fields.add(name)
 	e.series = append(e.series, series)
 	e.kinds = append(e.kinds, 0)
 	e.memo = nil // it was about the series before
-	switch {
-	case e.index != nil:
-		e.index[name] = len(e.names) - 1
-	case len(e.names) == indexFrom:
-		e.index = make(map[string]int, 2*indexFrom)
-		for i, n := range e.names {
-			e.index[n] = i
-		}
+}
+
+// share lets an entry share its fields with others.
+func (c *cache[S]) share(e *entry[S]) {
+	c.key = c.key[:0]
+	for _, name := range e.fields.names {
+		c.key = append(append(c.key, name...), ',') // which none has without a backslash
 	}
+	f := c.fields[string(c.key)]
+	if f == nil {
+		f = e.fields
+		f.shared = true
+		c.fields[string(c.key)] = f
+		c.bytes += len(c.key) + fieldCost*len(f.names)
+	}
+	e.fields = f
 }

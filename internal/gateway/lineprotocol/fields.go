@@ -13,7 +13,7 @@ import (
 
 // readFields reads the fields that begin at pos, and gives where the last one
 // ends.
-func (p *parser) readFields(pos int, order fields) (int, error) {
+func (p *parser) readFields(pos int, order *fields) (int, error) {
 	body := p.body
 	for pos < len(body) && body[pos] == ' ' {
 		pos++

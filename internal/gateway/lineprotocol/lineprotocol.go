@@ -121,7 +121,7 @@ func (d *Decoder[S]) Decode(body []byte, precision Precision, now int64, sink in
 // short numbers. Where it says false, nothing has happened.
 func (d *Decoder[S]) emitWhole(e *entry[S], lines intake.Lines[S]) bool {
 	p := &d.parser
-	end, ok := p.readKnown(e.names, e.kinds)
+	end, ok := p.readKnown(e.fields.names, e.kinds)
 	if !ok {
 		return false
 	}
@@ -169,7 +169,7 @@ func (d *Decoder[S]) learn(e *entry[S], v *value) (*entry[S], S, error) {
 	p := &d.parser
 	raw := p.body[v.name : v.equals+1]
 	if e != nil { // the same field twice in the line
-		if i, ok := e.field(raw, 0); ok {
+		if i, ok := e.fields.find(raw, 0); ok {
 			return e, e.series[i], nil
 		}
 	}

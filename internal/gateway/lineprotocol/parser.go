@@ -114,7 +114,7 @@ func (p *parser) lineEnd(pos int) (int, bool) {
 
 // readRest reads a line from its fields to its end. order gives the fields
 // that are expected.
-func (p *parser) readRest(order fields) error {
+func (p *parser) readRest(order *fields) error {
 	pos, err := p.readFields(p.pos, order)
 	if err == nil {
 		pos, err = p.readTime(pos)
