@@ -139,6 +139,26 @@ type Extender interface {
 	Extend(ctx context.Context) error
 }
 
+// BatchAcker is an optional ability of a Buffer: it acks many deliveries at
+// once, where one after the other costs a round trip each. The result is nil
+// when all are acked, else one error a delivery, nil for an acked one.
+// Otherwise it is as Ack of each. SQS: DeleteMessageBatch, 10 a call.
+type BatchAcker interface {
+	AckBatch(ctx context.Context, deliveries []Delivery) []error
+}
+
+// AckAll acks deliveries, all at once where the buffer can.
+func AckAll(ctx context.Context, b Buffer, deliveries []Delivery) error {
+	if batch, ok := b.(BatchAcker); ok {
+		return errors.Join(batch.AckBatch(ctx, deliveries)...)
+	}
+	var failed []error
+	for _, d := range deliveries {
+		failed = append(failed, d.Ack(ctx))
+	}
+	return errors.Join(failed...)
+}
+
 // DeadLetter is a message that was taken out of its queue, as it was.
 type DeadLetter struct {
 	ID     string // within the queue's dead letters

@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"weir/internal/block"
+	"weir/internal/buffer"
 	"weir/internal/journal"
 	"weir/internal/message"
 	"weir/internal/sample"
@@ -22,6 +23,7 @@ const maxFlushMessages = 8 << 10
 // that names them (law 2). A crash in between leaves items that nothing
 // names, and messages that come again.
 type flusher struct {
+	buffer   buffer.Buffer
 	tables   store.Tables
 	book     *journal.Book
 	messages int // that one commit names at most
@@ -70,10 +72,12 @@ func superseded(h *head, revision int, err error) bool {
 // ack settles what is named. A lost ack brings the message again, and then it
 // is named already; so its error is of no consequence.
 func (f *flusher) ack(ctx context.Context, entries []*entry) {
+	var all []buffer.Delivery
 	for _, e := range entries {
-		for _, d := range e.deliveries {
-			_ = d.Ack(ctx)
-		}
+		all = append(all, e.deliveries...)
+	}
+	if len(all) > 0 {
+		_ = buffer.AckAll(ctx, f.buffer, all)
 	}
 }
 

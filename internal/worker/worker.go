@@ -127,7 +127,7 @@ func newWorker(o Options, r *readers, c *claims) *Worker {
 	}
 	return &Worker{
 		readers: r, name: o.Name, config: o.Config, buffer: o.Buffer, dead: o.Dead, leases: o.Leases, book: o.Book,
-		flusher: &flusher{tables: o.Tables, book: o.Book, messages: maxFlushMessages}, kinds: o.Kinds, now: o.Now, random: o.Random,
+		flusher: &flusher{buffer: o.Buffer, tables: o.Tables, book: o.Book, messages: maxFlushMessages}, kinds: o.Kinds, now: o.Now, random: o.Random,
 		logger: o.Logger, claims: c, handleTurn: newBudget(o.Now), flushTurn: newBudget(o.Now),
 	}
 }

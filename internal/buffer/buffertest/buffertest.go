@@ -77,6 +77,7 @@ func Run(t *testing.T, f Factory) {
 		{"Messages", messageCases()},
 		{"Waiting", waitingCases()},
 		{"Redelivery", redeliveryCases()},
+		{"AckBatch", ackBatchCases()},
 		{"Durable", durableCases()},
 		{"Load", loadCases()},
 		{"Depth", depthCases()},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"strconv"
 	"time"
@@ -99,6 +100,46 @@ func (d *delivery) Ack(ctx context.Context) error {
 	}
 	d.queue.attempts.Settle(d.sequence)
 	return nil
+}
+
+// AckBatch implements buffer.BatchAcker. The server still writes and syncs each
+// ack by itself; what is spared is to wait for one before the next is sent.
+func (d *Driver) AckBatch(ctx context.Context, deliveries []buffer.Delivery) []error {
+	errs := make([]error, len(deliveries))
+	places := map[*queue][]int{} // those of a server that failed have other queues
+	for i, one := range deliveries {
+		own, ok := one.(*delivery)
+		if !ok {
+			errs[i] = fmt.Errorf("buffer: ack: a delivery of another buffer, %T", one)
+			continue
+		}
+		places[own.queue] = append(places[own.queue], i)
+	}
+	for q, of := range places {
+		q.ackAll(ctx, deliveries, errs, of)
+	}
+	for _, err := range errs {
+		if err != nil {
+			return errs
+		}
+	}
+	return nil
+}
+
+// ackAll acks those of deliveries that of names, all of this queue.
+func (q *queue) ackAll(ctx context.Context, deliveries []buffer.Delivery, errs []error, of []int) {
+	acks, failed := make([]*nats.Msg, len(of)), make([]error, len(of))
+	for i, at := range of {
+		acks[i] = &nats.Msg{Subject: deliveries[at].(*delivery).message.Reply, Data: []byte("+ACK")}
+	}
+	q.acker.send(ctx, acks, failed)
+	for i, at := range of {
+		if failed[i] != nil {
+			errs[at] = &buffer.Error{Op: "ack", Queue: q.number, Err: failed[i]}
+			continue
+		}
+		q.attempts.Settle(deliveries[at].(*delivery).sequence)
+	}
 }
 
 // Nack implements buffer.Delivery.

@@ -31,6 +31,7 @@ type Driver struct {
 
 var (
 	_ buffer.Buffer      = (*Driver)(nil)
+	_ buffer.BatchAcker  = (*Driver)(nil)
 	_ buffer.DeadLetters = (*Driver)(nil)
 	_ buffer.Leases      = (*Driver)(nil)
 )

@@ -3,6 +3,7 @@ package jetstream
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -40,6 +41,7 @@ type queue struct {
 	number   int
 	stream   api.Stream
 	sender   *sender
+	acker    *sender
 	attempts *attempts
 	inbox    string        // deliveries come to inbox.pull
 	turn     chan struct{} // held by the one Receive that has the request
@@ -76,6 +78,7 @@ func newQueue(ctx context.Context, e *engine, number int, stream api.Stream) (*q
 		number:   number,
 		stream:   stream,
 		sender:   e.newSender(queueStream(number)),
+		acker:    e.newAcker(),
 		attempts: a,
 		inbox:    nats.NewInbox(),
 		turn:     make(chan struct{}, 1),
@@ -86,7 +89,7 @@ func newQueue(ctx context.Context, e *engine, number int, stream api.Stream) (*q
 		err = sub.SetPendingLimits(-1, -1)
 	}
 	if err == nil {
-		err = q.sender.start()
+		err = errors.Join(q.sender.start(), q.acker.start())
 	}
 	if err != nil {
 		return nil, fmt.Errorf("subscribe: %w", joinClose(err, a))

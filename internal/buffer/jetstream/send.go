@@ -29,13 +29,15 @@ const (
 	textMaximumMessage = "maximum messages exceeded"
 )
 
-// sender publishes to one stream and waits for the acknowledgements. Safe for
-// concurrent use.
+// sender publishes to one stream, or the acks of one queue, and waits for the
+// server's answers. Safe for concurrent use.
 type sender struct {
 	engine  *engine
-	subject string
-	inbox   string // acknowledgements come to inbox.token
-	folder  *folder
+	conn    *nats.Conn
+	subject string // of messages that have none
+	inbox   string // answers come to inbox.token
+	read    func(*nats.Msg) error
+	folder  *folder // where messages go; nil for acks
 	slots   chan struct{}
 	token   atomic.Uint64
 
@@ -46,38 +48,60 @@ type sender struct {
 func (e *engine) newSender(stream string) *sender {
 	return &sender{
 		engine:  e,
+		conn:    e.sending,
 		subject: stream,
 		inbox:   nats.NewInbox(),
+		read:    readAnswer,
 		folder:  newFolder(messageFolder(e.config.Dir, stream)),
 		slots:   make(chan struct{}, sendAhead),
 		waiting: map[uint64]chan<- error{},
 	}
 }
 
-// start subscribes to the acknowledgements.
+// newAcker makes what acks many deliveries of a queue at once.
+func (e *engine) newAcker() *sender {
+	return &sender{
+		engine:  e,
+		conn:    e.receiving,
+		inbox:   nats.NewInbox(),
+		read:    readStatus,
+		slots:   make(chan struct{}, sendAhead),
+		waiting: map[uint64]chan<- error{},
+	}
+}
+
+// start subscribes to the answers.
 func (s *sender) start() error {
-	sub, err := s.engine.sending.Subscribe(s.inbox+".*", s.answered)
+	sub, err := s.conn.Subscribe(s.inbox+".*", s.answered)
 	if err != nil {
 		return err
 	}
 	return sub.SetPendingLimits(-1, -1)
 }
 
-// answered takes one acknowledgement.
+// answered takes one answer.
 func (s *sender) answered(m *nats.Msg) {
 	token, err := strconv.ParseUint(m.Subject[strings.LastIndexByte(m.Subject, '.')+1:], 36, 64)
 	if err != nil {
 		return
 	}
 	if answer := s.take(token); answer != nil {
-		answer <- readAnswer(m)
+		answer <- s.read(m)
 	}
 }
 
-// readAnswer gives the error of an acknowledgement.
-func readAnswer(m *nats.Msg) error {
+// readStatus gives the error of an answer that says nothing when all is well.
+func readStatus(m *nats.Msg) error {
 	if status := m.Header.Get("Status"); status != "" {
 		return fmt.Errorf("%w: the server answered %s", buffer.ErrUnavailable, status)
+	}
+	return nil
+}
+
+// readAnswer gives the error of the answer to a message.
+func readAnswer(m *nats.Msg) error {
+	if err := readStatus(m); err != nil {
+		return err
 	}
 	var a struct {
 		Seq   uint64 `json:"seq"`
@@ -124,7 +148,7 @@ func (s *sender) send(ctx context.Context, messages []*nats.Msg, errs []error) {
 			accepted = accepted || errs[i] == nil
 		}
 	}
-	if !accepted {
+	if !accepted || s.folder == nil {
 		return
 	}
 	if err := s.folder.Sync(); err != nil {
@@ -160,9 +184,11 @@ func (s *sender) publish(ctx context.Context, stall *time.Timer, m *nats.Msg) (u
 	s.mu.Lock()
 	s.waiting[token] = answer
 	s.mu.Unlock()
-	m.Subject = s.subject
+	if m.Subject == "" {
+		m.Subject = s.subject
+	}
 	m.Reply = s.inbox + "." + strconv.FormatUint(token, 36)
-	if err := s.engine.sending.PublishMsg(m); err != nil {
+	if err := s.conn.PublishMsg(m); err != nil {
 		s.take(token)
 		return 0, nil, s.engine.asPort(ctx, err)
 	}
