@@ -189,9 +189,8 @@ func (g *grouping) sortKnown() {
 			starts[o.handle>>shift&0xff]++
 		}
 		start := int32(0)
-		for i, n := range starts {
-			starts[i] = start
-			start += n
+		for i := range starts {
+			start, starts[i] = start+starts[i], start
 		}
 		for _, o := range from {
 			s := &starts[o.handle>>shift&0xff]

@@ -35,11 +35,11 @@ func (c *collector) Emit(series string, s sample.Sample) error {
 // EmitLine takes what Emit would, or nothing.
 func (c *collector) EmitLine(l *intake.Line[string]) bool {
 	// The sink's memory of series and kinds comes back with these and no others.
-	if memo := fmt.Sprint(l.Series, l.Kinds); *l.Memo != nil && *l.Memo != memo {
+	memo := fmt.Sprintf("%q %d", l.Series, l.Kinds)
+	if *l.Memo != nil && *l.Memo != memo {
 		panic(fmt.Sprintf("a memo of %q came with %q", *l.Memo, memo))
-	} else {
-		*l.Memo = memo
 	}
+	*l.Memo = memo
 	before := len(c.emitted)
 	for i, series := range l.Series {
 		if c.Emit(series, sample.Sample{Time: l.Time, Value: sample.Value{Kind: l.Kinds[i], Bits: l.Bits[i]}}) != nil {
