@@ -62,7 +62,7 @@ func (e *encoder) chooseForms(b *Batch) {
 			if ok {
 				f = form(scale)
 			}
-			if f = e.chooseOwn(b.Bits[start:end], e.numbers[start:end], f); f <= maxScale && start < end {
+			if ok && start < end {
 				seen[f]++
 			}
 		}
@@ -80,6 +80,7 @@ func (e *encoder) chooseForms(b *Batch) {
 			e.raise(i, b.Bits[start:end], e.numbers[start:end], usual)
 		}
 	}
+	e.chooseOwn(b)
 }
 
 // raise scales run i by another power of ten, where all its values bear it.

@@ -3,6 +3,8 @@ package block
 import (
 	"encoding/binary"
 	"fmt"
+
+	"weir/internal/sample"
 )
 
 // From how many samples on a run of floats may be a column of its own, with
@@ -29,37 +31,50 @@ type ownRuns struct {
 	body, other []byte
 }
 
-// chooseOwn gives a run of floats its form: f, which is planes or that of
-// decimals, whose integers are at hand then, or one that makes it a column
-// of its own, which is written at once.
-func (e *encoder) chooseOwn(values []uint64, numbers []int64, f form) form {
-	least := leastOwn
+// chooseOwn gives runs of floats a form that makes them columns of their own,
+// and writes them, where the form that they have, of planes or decimals, is
+// not better. Decimals whose distances suit pairs keep theirs: nothing beats
+// those in speed.
+func (e *encoder) chooseOwn(b *Batch) {
+	least, choose := leastOwn, e.ownFast
 	if e.packer.small {
-		least = leastOwnSmall
+		least, choose = leastOwnSmall, e.ownSmall
 	}
-	if len(values) < least || f != formPlanes && areNear(numbers) {
-		return f
-	}
-	choose := e.ownFast
-	if e.packer.small {
-		choose = e.ownSmall
-	}
-	body, own := choose(values, numbers, f)
-	if own != f {
+	var low int64
+	known := false
+	for i, f := range e.forms {
+		start, end := b.Run(i)
+		if b.Kinds[i] != sample.Float64 || end-start < least {
+			continue
+		}
+		values, numbers := b.Bits[start:end], e.numbers[start:end]
+		if f != formPlanes {
+			if !known {
+				low, _ = e.chooseLow(b)
+				known = true
+			}
+			if arePairs(numbers, low) {
+				continue
+			}
+		}
+		body, own := choose(values, numbers, f)
+		if own == f {
+			continue
+		}
+		e.forms[i] = own
 		column := binary.AppendUvarint(e.columns[sectionOwn], uint64(len(body)))
 		e.columns[sectionOwn] = append(column, body...)
 	}
-	return own
 }
 
-// areNear says whether neighbours lie so close that their distances suit
-// pairs, which nothing beats in speed.
-func areNear(numbers []int64) bool {
-	near := 0
-	for i, n := range numbers[1:] {
-		if zigzag(n-numbers[i]) < escape {
+// arePairs says whether nearly all distances of neighbours lie close above low.
+func arePairs(numbers []int64, low int64) bool {
+	near, last := 0, numbers[0]
+	for _, n := range numbers[1:] {
+		if uint64(n-last-low) < escape {
 			near++
 		}
+		last = n
 	}
 	return near*8 >= (len(numbers)-1)*7
 }
