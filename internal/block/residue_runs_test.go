@@ -155,6 +155,32 @@ func TestOwnRunsAreTheSmaller(t *testing.T) {
 	}
 }
 
+// Runs that are alike and walk in small steps share a column, at both efforts,
+// whatever their steps are about.
+func TestDecimalsThatSuitPairsStayInThem(t *testing.T) {
+	r := rand.New(rand.NewPCG(13, 13))
+	for _, drift := range []int{0, 4, 100} {
+		var columns []column
+		for range 20 {
+			values, n := make([]uint64, 300), r.IntN(1e6)
+			for i := range values {
+				n += drift + r.IntN(9)
+				values[i] = math.Float64bits(float64(n) / 1000)
+			}
+			columns = append(columns, column{times: make([]int64, len(values)), bits: values})
+		}
+		for _, encode := range []func([]byte, *Batch) ([]byte, error){Encode, EncodeSmall} {
+			body, err := encode(nil, batchOf(columns...))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := formsOf(t, body); got[3] != len(columns) {
+				t.Errorf("steps of %d to %d have forms %v", drift, drift+8, got)
+			}
+		}
+	}
+}
+
 func TestForgedOwnRuns(t *testing.T) {
 	b, _ := ownModel(1, 2000)
 	body, err := Encode(nil, b)
