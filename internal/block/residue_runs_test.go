@@ -1,6 +1,7 @@
 package block
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
@@ -181,6 +182,16 @@ func TestDecimalsThatSuitPairsStayInThem(t *testing.T) {
 	}
 }
 
+func TestVersion1HasNoOwnRuns(t *testing.T) {
+	for version, want := range map[byte]bool{1: false, 2: true} {
+		d := &decoder{layout: &layout{header: header{version: version}}, runs: []run{{count: 1, kind: sample.Float64}}}
+		c := &cursor{data: appendLengths(nil, []uint64{uint64(formDictionary)})}
+		if d.readForms(c, 1); c.done() != want {
+			t.Errorf("version %d: form %d is fine: %v", version, formDictionary, c.done())
+		}
+	}
+}
+
 func TestForgedOwnRuns(t *testing.T) {
 	b, _ := ownModel(1, 2000)
 	body, err := Encode(nil, b)
@@ -192,11 +203,16 @@ func TestForgedOwnRuns(t *testing.T) {
 		t.Fatal(err)
 	}
 	raw := slices.Clone(l.parts[sectionOwn].stored)
+	size, prefix := binary.Uvarint(raw)
+	end := prefix + int(size)
+	longer := append(binary.AppendUvarint(nil, size+1), raw[prefix:end]...)
+	longer = append(append(longer, 0), raw[end:]...)
 	for what, forged := range map[string][]byte{
 		"nothing":              {},
 		"a byte too few":       raw[:len(raw)-1],
 		"a byte too many":      append(slices.Clone(raw), 0),
 		"a run cut short":      append([]byte{0}, raw...),
+		"a run too long":       longer,
 		"a run without an end": append([]byte{255, 255, 255, 255, 15}, raw...),
 	} {
 		l.parts[sectionOwn] = part{stored: forged, raw: len(forged)}
