@@ -39,7 +39,8 @@ func Check(ctx context.Context, a *App) (Report, error) {
 			return r, err
 		}
 	}
-	return r, a.checkStore(ctx, &r)
+	err := a.checkStore(ctx, &r)
+	return r, err
 }
 
 // checkStore reads all of the store's files, where it has files.

@@ -82,7 +82,7 @@ func TestNewerVersionIsLeftToOthers(t *testing.T) {
 // rebuild puts a layout together with the checksum that it ought to have.
 func rebuild(l *layout, padding ...byte) []byte {
 	body := l.append(nil)
-	for _, p := range l.parts {
+	for _, p := range &l.parts {
 		body = append(body, p.stored...)
 	}
 	return seal(append(body, padding...))

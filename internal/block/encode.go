@@ -241,7 +241,7 @@ func (e *encoder) assemble(dst []byte, l *layout) []byte {
 	}
 	begin := len(dst)
 	dst = l.append(dst)
-	for _, p := range l.parts {
+	for _, p := range &l.parts {
 		dst = append(dst, p.stored...)
 	}
 	return l.seal(dst, begin)

@@ -83,13 +83,13 @@ func (l *layout) append(dst []byte) []byte {
 		dst = binary.AppendUvarint(dst, l.span)
 	}
 	var present uint16
-	for i, p := range l.parts {
+	for i, p := range &l.parts {
 		if p.raw != 0 {
 			present |= 1 << i
 		}
 	}
 	dst = binary.LittleEndian.AppendUint16(dst, present)
-	for _, p := range l.parts {
+	for _, p := range &l.parts {
 		switch {
 		case p.mode != packRaw:
 			dst = binary.AppendUvarint(dst, uint64(len(p.stored))<<2|uint64(p.mode))
@@ -104,7 +104,7 @@ func (l *layout) append(dst []byte) []byte {
 // weight is what a reader may have to allocate for, without unit.
 func (l *layout) weight() int {
 	w := l.runs() + l.samples
-	for _, p := range l.parts {
+	for _, p := range &l.parts {
 		w += p.raw
 	}
 	return w

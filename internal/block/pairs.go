@@ -46,7 +46,7 @@ func (e *encoder) chooseLow(b *Batch) (low int64, ok bool) {
 		}
 	}
 	within, most, at := 0, -1, 0
-	for i, n := range counts {
+	for i, n := range &counts {
 		within += n
 		if i >= escape {
 			within -= counts[i-escape]

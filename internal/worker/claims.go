@@ -58,19 +58,27 @@ func (c *claims) next(ctx context.Context, w *Worker) (queue int, held context.C
 		if held != nil {
 			return queue, held, nil
 		}
-		var soon <-chan time.Time
-		if wait > 0 {
-			t := time.NewTimer(wait)
-			defer t.Stop()
-			soon = t.C
-		}
-		select {
-		case <-ctx.Done():
-			return 0, nil, ctx.Err()
-		case <-changed:
-		case <-soon:
+		if err := waitFor(ctx, changed, wait); err != nil {
+			return 0, nil, err
 		}
 	}
+}
+
+// waitFor waits for a change or for as long as wait says; 0 is for ever.
+func waitFor(ctx context.Context, changed <-chan struct{}, wait time.Duration) error {
+	var soon <-chan time.Time
+	if wait > 0 {
+		t := time.NewTimer(wait)
+		defer t.Stop()
+		soon = t.C
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-changed:
+	case <-soon:
+	}
+	return nil
 }
 
 // tryNext claims a queue if it can; else it tells when, or at which change, it

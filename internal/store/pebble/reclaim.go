@@ -189,8 +189,9 @@ func (i *instance) isSick() bool {
 
 // keyBytes gives what the table's keys take, small bodies among them.
 func (i *instance) keyBytes() (size int64) {
-	for _, level := range i.db.Metrics().Levels {
-		size += level.TablesSize
+	levels := &i.db.Metrics().Levels
+	for level := range levels {
+		size += levels[level].TablesSize
 	}
 	return size
 }

@@ -96,7 +96,7 @@ func (d *limitedDisk) take(n int64) error {
 			if err == nil && info.Mode().IsRegular() {
 				d.free -= info.Size()
 			}
-			return nil //nolint:nilerr // files come and go meanwhile
+			return nil // files come and go meanwhile
 		})
 		if err != nil {
 			return err
