@@ -54,7 +54,7 @@ func (h *unitHeads) Snapshot(_ context.Context, id store.JournalID) (journal.Sna
 
 // unitRig is a store, what workers write into it, and a Source over both.
 type unitRig struct {
-	t       *testing.T
+	t       testing.TB
 	store   store.Store
 	book    *journal.Book
 	catalog *catalog.Catalog
@@ -64,7 +64,7 @@ type unitRig struct {
 	source  *Source
 }
 
-func unitNewRig(t *testing.T, partitions int) *unitRig {
+func unitNewRig(t testing.TB, partitions int) *unitRig {
 	t.Helper()
 	cfg := pebble.Default()
 	cfg.Dir = t.TempDir()

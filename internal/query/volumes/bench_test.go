@@ -1,0 +1,148 @@
+package volumes
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"weir/internal/block"
+	"weir/internal/journal"
+	"weir/internal/query"
+	"weir/internal/sample"
+	"weir/internal/store"
+)
+
+const (
+	benchHosts  = 300
+	benchFields = 10
+	benchHours  = 12
+	benchStep   = 10 * unitSecond
+)
+
+// benchSeries is one series of the shape of TSBS's cpu-only.
+type benchSeries struct {
+	sample.Series
+	handle sample.Handle
+	value  int64
+}
+
+// benchRig stores 300 hosts × 10 fields × 12 h at 10 s, as the items of
+// flushes that each bring so many seconds.
+func benchRig(b testing.TB, seconds int64) *unitRig {
+	r := unitNewRig(b, 2)
+	byJournal := map[store.JournalID][]*benchSeries{}
+	for host := range benchHosts {
+		for field := range benchFields {
+			s := sample.Series{Metric: fmt.Sprintf("cpu_field_%d", field), Tags: []sample.Tag{{Name: "hostname", Value: fmt.Sprintf("host_%d", host)}}}
+			id := r.journalOf(unitWeek, s)
+			byJournal[id] = append(byJournal[id], &benchSeries{Series: s, value: 50})
+		}
+	}
+	random := rand.New(rand.NewPCG(3, 4))
+	for id, list := range byJournal {
+		var all []journal.Registration
+		for _, s := range list {
+			all = append(all, journal.Registration{Key: s.Key(), Kind: sample.Int64})
+		}
+		if err := r.writer(id).Register(b.Context(), all); err != nil {
+			b.Fatal(err)
+		}
+		for _, s := range list {
+			known, err := r.catalog.Intern([]byte(s.Key()))
+			if err != nil {
+				b.Fatal(err)
+			}
+			in, _ := known.In(unitWeek)
+			s.handle = in.Handle
+		}
+		slices.SortFunc(list, func(x, y *benchSeries) int { return cmp.Compare(x.handle, y.handle) })
+		for from := int64(0); from < benchHours*3600; from += seconds {
+			benchFlush(r, id, list, unitAt(from), unitAt(from+seconds), random)
+		}
+	}
+	r.limit(math.MaxInt32)
+	return r
+}
+
+func benchFlush(r *unitRig, id store.JournalID, list []*benchSeries, from, to int64, random *rand.Rand) {
+	const buckets = 4
+	w := r.writer(id)
+	c := &journal.Commit{Flush: w.NewFlush(), Buckets: buckets, Span: unitHour}
+	batches := map[sample.Shard]*block.Batch{}
+	total := uint64(0)
+	for _, s := range list {
+		bucket := sample.FirstShard(s.handle.Shard().Range(buckets), buckets)
+		if batches[bucket] == nil {
+			batches[bucket] = &block.Batch{}
+		}
+		batch := batches[bucket]
+		for at := from; at < to; at += benchStep {
+			s.value = min(100, max(0, s.value+int64(math.Round(random.NormFloat64()))))
+			batch.AddSample(sample.Sample{Time: at, Value: sample.IntValue(s.value)})
+			batch.Versions = append(batch.Versions, uint64(to))
+			total++
+		}
+		batch.EndRun(s.handle, sample.Int64)
+	}
+	span := from - (from-unitWeek.Start())%unitHour
+	for bucket, batch := range batches {
+		body, err := block.Encode(nil, batch)
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		c.Items = append(c.Items, journal.Item{Bucket: bucket, Span: span, Samples: uint32(batch.Samples()), Bytes: uint32(len(body))})
+		r.write(unitWeek, store.Item{Key: c.Key(c.Items[len(c.Items)-1]), Body: body})
+	}
+	slices.SortFunc(c.Items, func(x, y journal.Item) int { return int(x.Bucket) - int(y.Bucket) })
+	c.Hours = []journal.Hour{{Start: span, Samples: total}}
+	if err := w.Commit(r.t.Context(), c); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// BenchmarkReading asks what a dashboard does of flushes' items (a minute
+// each) and of merged ones (an hour each): one field of one host over an hour
+// by the minute; and the mean of ten fields by hour and host over 12 hours.
+func BenchmarkReading(b *testing.B) {
+	for _, items := range []struct {
+		name    string
+		seconds int64
+	}{{"flushed", 60}, {"merged", 3600}} {
+		r := benchRig(b, items.seconds)
+		for _, q := range []struct {
+			name, match string
+			from, to    int64
+			window      time.Duration
+			by          []string
+			lines       int
+		}{
+			{"one", `cpu_field_3{hostname="host_7"}`, 3600, 7200, time.Minute, nil, 1},
+			{"all", `{__name__=~"cpu_field_.*"}`, 0, benchHours * 3600, time.Hour, []string{query.MetricName, "hostname"}, benchHosts * benchFields},
+			{"hosts", `{__name__=~"cpu_field_.*"}`, 0, benchHours * 3600, time.Hour, []string{"hostname"}, benchHosts},
+		} {
+			b.Run(items.name+"/"+q.name, func(b *testing.B) {
+				sel, err := query.ParseSelector(q.match)
+				if err != nil {
+					b.Fatal(err)
+				}
+				limits := query.DefaultLimits()
+				a := query.Aggregation{
+					Selection: query.Selection{Selector: sel, Start: unitAt(q.from), End: unitAt(q.to)},
+					Function:  query.Mean, Window: int64(q.window), Grouped: q.by != nil, By: q.by,
+				}
+				b.ReportAllocs()
+				for b.Loop() {
+					lines := 0
+					err := query.NewEngine(r.source, limits).Aggregate(b.Context(), a, func(*query.Points) error { lines++; return nil })
+					if err != nil || lines != q.lines {
+						b.Fatal(lines, err)
+					}
+				}
+			})
+		}
+	}
+}
