@@ -114,7 +114,7 @@ func (a *App) open(ctx context.Context) (err error) {
 	})
 	a.source = volumes.New(volumes.Options{
 		Tables: a.store, Book: a.book, Catalog: a.catalog,
-		Heads: &heads{a.gateway, a.workers}, MaxSamples: a.config.Query.MaxSamples,
+		Heads: &heads{a.gateway, a.workers},
 	})
 	a.queries = query.NewHandler(query.Options{
 		Source: a.source, Limits: a.config.Query.Limits, Timeout: a.config.Query.Timeout, Now: time.Now,

@@ -32,10 +32,11 @@ type Aggregation struct {
 // Compare, with the starts of its windows as times. A group that is a series
 // is named as it is; any other has the tags By alone, and the metric if that
 // is the same in all its series that have samples, else none. The series of a
-// group are combined in the order of Compare: floats are summed by series and
-// then across series, First and Last take the earlier series and the later one
-// among equal times. Where int64 and float64 series meet in a group, int64
-// values become the nearest float64. The Points are valid only during the call.
+// group are combined in the order of Compare: First and Last take the earlier
+// series and the later one among equal times. Sums are exact and rounded once,
+// so they hang on no order. Where int64 and float64 series meet in a group, sums
+// add the integers as they are; else int64 values become the nearest float64.
+// The Points are valid only during the call.
 func (e *Engine) Aggregate(ctx context.Context, a Aggregation, yield func(*Points) error) error {
 	if a.Window <= 0 {
 		return errors.New("the window of an aggregate must be above 0")
@@ -63,16 +64,16 @@ func (e *Engine) aggregateSeries(ctx context.Context, a Aggregation, list []Seri
 	}
 	var g group
 	var out Points
-	at := 0 // the place in the list, which Samples follows
-	return e.samples(ctx, list, a.Selection, func(p *Points) error {
-		for Compare(list[at].Series, p.Info.Series) != 0 {
+	at := 0 // the place in the list, which Windows follows
+	return e.windows(ctx, a, list, NewBudget(e.limits), func(info *SeriesInfo, cells []Cell) error {
+		for Compare(list[at].Series, info.Series) != 0 {
 			if at++; at == len(list) {
-				return fmt.Errorf("the source gave %s, which was not asked for, or out of order", p.Info.Series)
+				return fmt.Errorf("the source gave %s, which was not asked for, or out of order", info.Series)
 			}
 		}
 		g.reset(kinds[at])
-		g.add(&a, p, math.MaxInt) // one series has no more windows than samples
-		out.Info = &SeriesInfo{Series: p.Info.Series, ID: p.Info.ID}
+		g.add(a.Function, info.Kind, cells, math.MaxInt) // one series has no more windows than samples
+		out.Info = &SeriesInfo{Series: info.Series, ID: info.ID}
 		if err := g.write(a.Function, &out); err != nil {
 			return err
 		}
@@ -86,25 +87,26 @@ func (e *Engine) aggregateGroups(ctx context.Context, a Aggregation, list []Seri
 		return err
 	}
 	left := e.limits.MaxWindows
+	budget := NewBudget(e.limits)
 	var key []byte
-	err = e.samples(ctx, list, a.Selection, func(p *Points) error {
-		key = p.Info.Series.AppendKey(key[:0])
+	err = e.windows(ctx, a, list, budget, func(info *SeriesInfo, cells []Cell) error {
+		key = info.Series.AppendKey(key[:0])
 		g := of[string(key)]
 		if g == nil {
-			return fmt.Errorf("the source gave %s, which was not asked for", p.Info.Series)
+			return fmt.Errorf("the source gave %s, which was not asked for", info.Series)
 		}
 		if len(g.cells) == 0 {
-			g.series.Metric = p.Info.Series.Metric
-		} else if g.series.Metric != p.Info.Series.Metric {
+			g.series.Metric = info.Series.Metric
+		} else if g.series.Metric != info.Series.Metric {
 			g.series.Metric = ""
 		}
 		had := len(g.cells)
-		if !g.add(&a, p, left) {
-			return &LimitError{"max_windows", e.limits.MaxWindows,
+		if !g.add(a.Function, info.Kind, cells, left) {
+			return &LimitError{"max_windows", int64(e.limits.MaxWindows),
 				"give a longer window, a shorter range, or group by fewer tags"}
 		}
 		left -= len(g.cells) - had
-		return nil
+		return budget.Hold((len(g.cells) - had) * CellSize)
 	})
 	if err != nil {
 		return err
@@ -125,6 +127,21 @@ func (e *Engine) aggregateGroups(ctx context.Context, a Aggregation, list []Seri
 		}
 	}
 	return nil
+}
+
+// windows reads the windows of listed series.
+func (e *Engine) windows(ctx context.Context, a Aggregation, list []SeriesInfo, budget *Budget, yield func(*SeriesInfo, []Cell) error) error {
+	if len(list) == 0 {
+		return nil
+	}
+	return guard(func(keep func(error) error) error {
+		return e.source.Windows(ctx, Reading{list, a.Start, a.End, budget}, Windowing{a.Function, a.Window}, func(info *SeriesInfo, cells []Cell) error {
+			if err := ctx.Err(); err != nil {
+				return keep(err)
+			}
+			return keep(yield(info, cells))
+		})
+	})
 }
 
 // makeGroups divides series into groups; the map leads there from their keys.

@@ -138,16 +138,17 @@ func naiveValue(f Function, perSeries [][]sample.Value, first, last sample.Value
 		return float64(v.Int())
 	}
 	total, count := new(big.Int), 0
+	var floats []float64
 	var floatSum, low, high float64
 	var lowInt, highInt sample.Value
-	for s, values := range perSeries {
-		own, exact := 0.0, new(big.Int)
-		for i, v := range values {
+	for _, values := range perSeries {
+		exact := new(big.Int)
+		for _, v := range values {
 			x := asFloat(v)
-			if i == 0 {
-				own = x
-			} else {
-				own += x
+			if v.Kind == sample.Float64 {
+				floats = append(floats, x)
+			} else { // two floats that are exactly the integer
+				floats = append(floats, float64(v.Int()>>32)*0x1p32, float64(v.Int()&(1<<32-1)))
 			}
 			exact.Add(exact, big.NewInt(v.Int()))
 			if count == 0 {
@@ -171,15 +172,8 @@ func naiveValue(f Function, perSeries [][]sample.Value, first, last sample.Value
 			}
 		}
 		total.Add(total, exact)
-		if values[0].Kind != sample.Float64 {
-			own, _ = new(big.Float).SetInt(exact).Float64()
-		}
-		if s == 0 {
-			floatSum = own
-		} else {
-			floatSum += own
-		}
 	}
+	floatSum = naiveSum(floats)
 	widen := func(v sample.Value) (sample.Value, error) {
 		if float {
 			return sample.FloatValue(asFloat(v)), nil
@@ -216,6 +210,20 @@ func naiveValue(f Function, perSeries [][]sample.Value, first, last sample.Value
 		floatSum, _ = new(big.Float).SetInt(total).Float64()
 	}
 	return sample.FloatValue(floatSum / float64(count)), nil
+}
+
+// naiveSum is the exact sum, rounded once; NaN wins, and so do both infinities.
+func naiveSum(values []float64) float64 {
+	var plain float64 // right where a NaN or an infinity takes part
+	for _, v := range values {
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			plain += v
+		}
+	}
+	if plain != 0 {
+		return plain
+	}
+	return bigSum(values)
 }
 
 // drawPoints makes series of kinds that may be combined by every function that
@@ -402,10 +410,11 @@ func TestLimits(t *testing.T) {
 		limits Limits
 		name   string
 	}{
-		{Limits{MaxSeries: 4, MaxSamples: 50, MaxWindows: 50}, "max_series, which is 4: 5 series match"},
-		{Limits{MaxSeries: 5, MaxSamples: 49, MaxWindows: 50}, "max_samples, which is 49"},
-		{Limits{MaxSeries: 5, MaxSamples: 50, MaxWindows: 49}, "max_windows, which is 49"},
-		{Limits{MaxSeries: 5, MaxSamples: 50, MaxWindows: 50}, ""},
+		{Limits{4, 50, 50, 1 << 30, 1}, "max_series, which is 4: 5 series match"},
+		{Limits{5, 49, 50, 1 << 30, 1}, "max_samples, which is 49"},
+		{Limits{5, 50, 49, 1 << 30, 1}, "max_windows, which is 49"},
+		{Limits{5, 50, 50, 50*CellSize - 1, 1}, "max_memory, which is 4799: give a shorter range"},
+		{Limits{5, 50, 50, 50 * CellSize, 1}, ""},
 	} {
 		_, err := collect(&memory{all: all}, c.limits, a)
 		var limit *LimitError

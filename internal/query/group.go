@@ -3,7 +3,6 @@ package query
 import (
 	"cmp"
 	"slices"
-	"strings"
 
 	"weir/internal/sample"
 )
@@ -12,7 +11,7 @@ import (
 type group struct {
 	series sample.Series
 	kind   sample.Kind // in which its series are combined
-	cells  []cell      // one a window, in the order in which they came
+	cells  []Cell      // one a window, in the order in which they came
 	// index leads from a window's start to its cell. It is made when cells
 	// first come out of order.
 	index map[int64]int
@@ -25,36 +24,27 @@ func (g *group) reset(kind sample.Kind) {
 	*g = group{series: g.series, kind: kind, cells: g.cells[:0]}
 }
 
-// add combines the samples of one more series. It stops and gives false when
-// that takes more than a number of new cells.
-func (g *group) add(a *Aggregation, p *Points, most int) bool {
+// add combines the cells of one more series, which are over values of a kind.
+// It stops and gives false when that takes more than a number of new cells.
+func (g *group) add(f Function, kind sample.Kind, cells []Cell, most int) bool {
 	g.next = 0
 	made := 0
-	for i := 0; i < len(p.Times); {
-		first, last := windowOf(p.Times[i], a.Window)
-		j := i + 1
-		for j < len(p.Times) && p.Times[j] <= last {
-			j++
+	for _, c := range cells {
+		f.convert(&c, kind, g.kind)
+		if had := g.find(c.start); had != nil {
+			f.combine(g.kind, had, c)
+			continue
 		}
-		c := a.Function.reduce(p, i, j)
-		c.start = first
-		c.text = strings.Clone(c.text) // the Points it lies in are not ours to keep
-		a.Function.convert(&c, p.Info.Kind, g.kind)
-		if had := g.find(first); had != nil {
-			a.Function.combine(g.kind, had, c)
-		} else {
-			if made++; made > most {
-				return false
-			}
-			g.append(c)
+		if made++; made > most {
+			return false
 		}
-		i = j
+		g.append(c)
 	}
 	return true
 }
 
 // find gives the cell of the window that begins at start, nil when there is none.
-func (g *group) find(start int64) *cell {
+func (g *group) find(start int64) *Cell {
 	if g.next < len(g.cells) && g.cells[g.next].start == start {
 		g.next++
 		return &g.cells[g.next-1]
@@ -76,7 +66,7 @@ func (g *group) find(start int64) *cell {
 	return &g.cells[at]
 }
 
-func (g *group) append(c cell) {
+func (g *group) append(c Cell) {
 	if len(g.cells) == 0 || c.start > g.last {
 		g.last = c.start
 	}
@@ -90,7 +80,7 @@ func (g *group) append(c cell) {
 // write gives the group's cells as Points, in the order of time, in the
 // memory that out has.
 func (g *group) write(f Function, out *Points) error {
-	slices.SortFunc(g.cells, func(x, y cell) int { return cmp.Compare(x.start, y.start) })
+	slices.SortFunc(g.cells, func(x, y Cell) int { return cmp.Compare(x.start, y.start) })
 	out.Info.Kind = f.outputKind(g.kind)
 	out.Times, out.Bits, out.Texts = out.Times[:0], out.Bits[:0], out.Texts[:0]
 	for i := range g.cells {

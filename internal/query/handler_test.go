@@ -263,8 +263,8 @@ func TestSourceThatBreaksItsContract(t *testing.T) {
 // stranger gives samples of a series that was not asked for.
 type stranger struct{ *memory }
 
-func (s *stranger) Samples(ctx context.Context, _ []SeriesInfo, start, end int64, yield func(*Points) error) error {
-	return s.memory.Samples(ctx, []SeriesInfo{*s.all[4].Info}, start, end, yield)
+func (s *stranger) Windows(_ context.Context, _ Reading, _ Windowing, yield func(*SeriesInfo, []Cell) error) error {
+	return yield(s.all[4].Info, []Cell{{}})
 }
 
 // A failure after the status was sent must not look like the end.

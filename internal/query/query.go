@@ -30,10 +30,23 @@ type Source interface {
 	Series(ctx context.Context, sel Selector, start, end int64) ([]SeriesInfo, error)
 
 	// Samples calls yield once for each of the series that has samples in
-	// [start, end), in the order given, with its samples in time order, one a
-	// time. The Points and all that they hold are valid only during the call.
-	// An error of yield ends it and is returned.
-	Samples(ctx context.Context, series []SeriesInfo, start, end int64, yield func(*Points) error) error
+	// range, in the order given, with its samples in time order, one a time.
+	// The Points and all that they hold are valid only during the call. An
+	// error of yield ends it and is returned.
+	Samples(ctx context.Context, r Reading, yield func(*Points) error) error
+
+	// Windows is Samples for what a function makes of the samples of each
+	// window: cells in the series' kind, in order of time, one a window, none
+	// without samples. The cells are the caller's.
+	Windows(ctx context.Context, r Reading, w Windowing, yield func(*SeriesInfo, []Cell) error) error
+}
+
+// Reading is which samples are read: those of listed series with
+// Start ≤ time < End. What is decoded and held for it is counted in Budget.
+type Reading struct {
+	Series     []SeriesInfo
+	Start, End int64
+	Budget     *Budget
 }
 
 // SeriesInfo is what the catalog knows of a series.
@@ -68,47 +81,6 @@ func Compare(a, b sample.Series) int {
 	})
 }
 
-// Limits bound what one query may cost. They are this package's part of the
-// configuration.
-type Limits struct {
-	// MaxSeries is how many series a query may match.
-	MaxSeries int `yaml:"max_series" doc:"how many series a query may match"`
-	// MaxSamples is how many samples a query may read.
-	MaxSamples int `yaml:"max_samples" doc:"how many samples a query may read"`
-	// MaxWindows is how many windows, of all groups together, an aggregate by
-	// tags may hold in memory: about 100 bytes each.
-	MaxWindows int `yaml:"max_windows" doc:"how many windows an aggregate by tags may hold in memory, about 100 bytes each"`
-}
-
-// DefaultLimits suit one machine with a few GB of memory.
-func DefaultLimits() Limits {
-	return Limits{MaxSeries: 1_000_000, MaxSamples: 100_000_000, MaxWindows: 5_000_000}
-}
-
-// Validate says which limit makes no sense.
-func (l Limits) Validate() error {
-	for _, f := range []struct {
-		name  string
-		value int
-	}{{"max_series", l.MaxSeries}, {"max_samples", l.MaxSamples}, {"max_windows", l.MaxWindows}} {
-		if f.value < 1 {
-			return fmt.Errorf("%s is %d: it must be at least 1", f.name, f.value)
-		}
-	}
-	return nil
-}
-
-// LimitError says that a query would cost more than it may.
-type LimitError struct {
-	Limit string // "max_series", …
-	Max   int
-	Hint  string // what to narrow
-}
-
-func (e *LimitError) Error() string {
-	return fmt.Sprintf("the query is over %s, which is %d: %s", e.Limit, e.Max, e.Hint)
-}
-
 // Selection is which series, and which samples of them: those with
 // Start ≤ time < End.
 type Selection struct {
@@ -134,11 +106,11 @@ func (e *Engine) Series(ctx context.Context, s Selection) ([]SeriesInfo, error) 
 		return nil, fmt.Errorf("list series: %w", err)
 	}
 	if len(list) > e.limits.MaxSeries {
-		return nil, &LimitError{"max_series", e.limits.MaxSeries, fmt.Sprintf(
+		return nil, &LimitError{"max_series", int64(e.limits.MaxSeries), fmt.Sprintf(
 			"%d series match; add matchers to the selector, or give a shorter range", len(list))}
 	}
 	byKey := func(a, b SeriesInfo) int { return Compare(a.Series, b.Series) }
-	// Which sum a group has, to the last bit, hangs on this order.
+	// Which of equal times First and Last take hangs on this order.
 	if !slices.IsSortedFunc(list, byKey) {
 		slices.SortFunc(list, byKey)
 	}
@@ -152,29 +124,26 @@ func (e *Engine) Select(ctx context.Context, s Selection, yield func(*Points) er
 	if err != nil {
 		return err
 	}
-	return e.samples(ctx, list, s, yield)
-}
-
-// samples reads the samples of listed series, and counts them.
-func (e *Engine) samples(ctx context.Context, list []SeriesInfo, s Selection, yield func(*Points) error) error {
 	if len(list) == 0 {
 		return nil
 	}
-	total := 0
+	return guard(func(keep func(error) error) error {
+		return e.source.Samples(ctx, Reading{list, s.Start, s.End, NewBudget(e.limits)}, func(p *Points) error {
+			if err := ctx.Err(); err != nil {
+				return keep(err)
+			}
+			return keep(yield(p))
+		})
+	})
+}
+
+// guard says of a Source's error that it is one, and leaves those that a yield
+// gave, which keep passes through, as they are.
+func guard(read func(keep func(error) error) error) error {
 	var yielded error
-	err := e.source.Samples(ctx, list, s.Start, s.End, func(p *Points) error {
-		if yielded = ctx.Err(); yielded != nil {
-			return yielded
-		}
-		if total += len(p.Times); total > e.limits.MaxSamples {
-			yielded = &LimitError{"max_samples", e.limits.MaxSamples,
-				"give a shorter range, or add matchers to the selector"}
-			return yielded
-		}
-		if len(p.Times) > 0 {
-			yielded = yield(p)
-		}
-		return yielded
+	err := read(func(err error) error {
+		yielded = err
+		return err
 	})
 	if err != nil && yielded == nil {
 		return fmt.Errorf("read samples: %w", err)

@@ -4,20 +4,26 @@ import (
 	"math"
 	"math/big"
 	"math/bits"
+	"strings"
 
 	"weir/internal/sample"
 )
 
-// cell is what a function has made of the samples of one window so far. Which
-// fields mean something depends on the function.
-type cell struct {
+// Cell is what a function has made of the samples of one window so far: of
+// single ones or of whole runs, in whatever order. Which fields mean something
+// depends on the function.
+type Cell struct {
 	start int64
 	count int64
-	time  int64  // of the sample that First or Last chose
-	bits  uint64 // the value; of an int64 sum the lower half of 128 bits
-	high  int64  // the upper half of an int64 sum
-	text  string // the value when the kind is String
+	time  int64    // of the sample that First or Last chose
+	bits  uint64   // the value; of an int64 sum the lower half of 128 bits
+	high  int64    // the upper half of an int64 sum
+	sum   FloatSum // of float64 values
+	text  string   // the value when the kind is String
 }
+
+// CellSize is about how many bytes a Cell takes.
+const CellSize = 96
 
 // windowOf gives the first and last ns of the window that holds t. Windows are
 // aligned to the epoch; what int64 can't say is cut off at its ends.
@@ -37,8 +43,8 @@ func windowOf(t, window int64) (first, last int64) {
 }
 
 // reduce makes a cell of the samples i to j-1, which lie in one window.
-func (f Function) reduce(p *Points, i, j int) cell {
-	c := cell{count: int64(j - i)}
+func (f Function) reduce(p *Points, i, j int) Cell {
+	c := Cell{count: int64(j - i)}
 	kind := p.Info.Kind
 	switch f {
 	case First, Last:
@@ -48,38 +54,57 @@ func (f Function) reduce(p *Points, i, j int) cell {
 		}
 		c.time = p.Times[at]
 		if kind == sample.String {
-			c.text = p.Texts[at]
+			c.text = strings.Clone(p.Texts[at]) // the Points it lies in are not ours to keep
 		} else {
 			c.bits = p.Bits[at]
 		}
 	case Sum, Mean:
 		if kind == sample.Float64 {
-			c.bits = sumFloats(p.Bits[i:j])
+			c.sum.Add(p.Bits[i:j])
 		} else {
 			c.bits, c.high = sumInts(p.Bits[i:j])
 		}
 	case Min, Max:
-		c.bits = p.Bits[i]
-		for _, b := range p.Bits[i+1 : j] {
-			if f.prefers(kind, b, c.bits) {
-				c.bits = b
-			}
-		}
+		c.bits = f.best(kind, p.Bits[i:j])
 	}
 	return c
 }
 
-func sumFloats(values []uint64) uint64 {
-	sum := math.Float64frombits(values[0])
-	for _, b := range values[1:] {
-		sum += math.Float64frombits(b)
+// best gives the value that Min or Max takes of some.
+func (f Function) best(kind sample.Kind, values []uint64) uint64 {
+	had := values[0]
+	if kind == sample.Int64 {
+		least, most := int64(had), int64(had)
+		for _, b := range values[1:] {
+			least, most = min(least, int64(b)), max(most, int64(b))
+		}
+		if f == Max {
+			return uint64(most)
+		}
+		return uint64(least)
 	}
-	return math.Float64bits(sum)
+	for _, b := range values[1:] {
+		if f.prefers(kind, b, had) {
+			had = b
+		}
+	}
+	return had
 }
 
+// sumInts adds up halves of 32 bits, so that nothing is carried sample by sample.
 func sumInts(values []uint64) (low uint64, high int64) {
-	for _, b := range values {
-		low, high = addWide(low, high, b, int64(b)>>63)
+	const most = 1 << 31 // so many halves fit 64 bits
+	for len(values) > 0 {
+		n := min(len(values), most)
+		var lower uint64
+		var upper int64
+		for _, b := range values[:n] {
+			lower += b & (1<<32 - 1)
+			upper += int64(b) >> 32
+		}
+		low, high = addWide(low, high, lower, 0)
+		low, high = addWide(low, high, uint64(upper)<<32, upper>>32)
+		values = values[n:]
 	}
 	return low, high
 }
@@ -125,19 +150,21 @@ func (f Function) prefers(kind sample.Kind, value, had uint64) bool {
 
 // convert turns a cell over values of one kind into one over another: of int64
 // into float64, and of bool, whose sum is an int64 already, into either.
-func (f Function) convert(c *cell, from, to sample.Kind) {
+func (f Function) convert(c *Cell, from, to sample.Kind) {
 	if from == to || to != sample.Float64 {
 		return
 	}
 	if f == Sum || f == Mean {
-		c.bits, c.high = math.Float64bits(wideFloat(c.bits, c.high)), 0
+		c.sum.AddWide(c.bits, c.high)
+		c.bits, c.high = 0, 0
 		return
 	}
 	c.bits = math.Float64bits(float64(int64(c.bits)))
 }
 
-// combine adds to a cell what a later series of the group has in its window.
-func (f Function) combine(kind sample.Kind, c *cell, more cell) {
+// combine adds to a cell what else there is in its window: of the same series,
+// or of a later one of its group.
+func (f Function) combine(kind sample.Kind, c *Cell, more Cell) {
 	c.count += more.count
 	switch f {
 	case First:
@@ -150,7 +177,7 @@ func (f Function) combine(kind sample.Kind, c *cell, more cell) {
 		}
 	case Sum, Mean:
 		if kind == sample.Float64 {
-			c.bits = sumFloats([]uint64{c.bits, more.bits})
+			c.sum.Join(more.sum)
 		} else {
 			c.bits, c.high = addWide(c.bits, c.high, more.bits, more.high)
 		}
@@ -163,18 +190,24 @@ func (f Function) combine(kind sample.Kind, c *cell, more cell) {
 
 // finish gives the bits of the function's value, and false where that is a sum
 // past int64.
-func (f Function) finish(kind sample.Kind, c *cell) (uint64, bool) {
+func (f Function) finish(kind sample.Kind, c *Cell) (uint64, bool) {
 	switch f {
 	case Count:
 		return uint64(c.count), true
-	case Mean:
-		sum := math.Float64frombits(c.bits)
-		if kind != sample.Float64 {
+	case Mean, Sum:
+		if f == Sum && kind != sample.Float64 {
+			return c.bits, c.high == int64(c.bits)>>63
+		}
+		var sum float64
+		if kind == sample.Float64 {
+			sum = c.sum.Value()
+		} else {
 			sum = wideFloat(c.bits, c.high)
 		}
-		return math.Float64bits(sum / float64(c.count)), true
-	case Sum:
-		return c.bits, kind == sample.Float64 || c.high == int64(c.bits)>>63
+		if f == Mean {
+			sum /= float64(c.count)
+		}
+		return math.Float64bits(sum), true
 	}
 	return c.bits, true
 }

@@ -36,7 +36,12 @@ func (m *memory) Series(_ context.Context, sel Selector, start, end int64) ([]Se
 	return list, nil
 }
 
-func (m *memory) Samples(ctx context.Context, series []SeriesInfo, start, end int64, yield func(*Points) error) error {
+func (m *memory) Windows(ctx context.Context, r Reading, w Windowing, yield func(*SeriesInfo, []Cell) error) error {
+	return m.Samples(ctx, r, func(p *Points) error { return yield(p.Info, w.Samples(nil, p)) })
+}
+
+func (m *memory) Samples(ctx context.Context, r Reading, yield func(*Points) error) error {
+	series, start, end := r.Series, r.Start, r.End
 	byID := map[sample.SeriesID]Points{}
 	for _, p := range m.all {
 		byID[p.Info.ID] = p
@@ -54,6 +59,9 @@ func (m *memory) Samples(ctx context.Context, series []SeriesInfo, start, end in
 		to := sort.Search(len(p.Times), func(i int) bool { return p.Times[i] >= end })
 		if from >= to {
 			continue
+		}
+		if err := r.Budget.Read(to - from); err != nil {
+			return err
 		}
 		out.Info = &series[i]
 		out.Times = append(out.Times[:0], p.Times[from:to]...)

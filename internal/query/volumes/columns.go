@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	gosort "sort"
 
+	"weir/internal/block"
 	"weir/internal/query"
 	"weir/internal/sample"
 )
@@ -13,68 +15,179 @@ import (
 // version, then the latest position, then the one that was added last.
 type order struct{ version, position uint64 }
 
-// columns is the samples of one series, as they come.
+// piece is a run of one series, or what of it lies in range: a view into the
+// columns of a batch, or its statistics alone.
+type piece struct {
+	batch      *block.Batch      // nil: only statistics are known
+	known      *query.Statistics // of a piece without batch
+	start, end int               // of its samples in the batch
+	kind       sample.Kind
+	ascending  bool  // its times ascend strictly
+	first      int64 // the least and the greatest time
+	last       int64
+	origin
+}
+
+// origin is where a run comes from.
+type origin struct {
+	item  int   // which of the task's items it is of; past them: of the head
+	order order // of samples whose batch does not say theirs
+}
+
+// cut makes a piece of a run's samples with from ≤ time < to; ok is false
+// where there is none.
+func cut(b *block.Batch, run int, from, to int64) (p piece, ok bool) {
+	start, end := b.Run(run)
+	if start == end {
+		return p, false
+	}
+	p = piece{batch: b, start: start, end: end, kind: b.Kinds[run], ascending: true}
+	times := b.Times[start:end]
+	p.first, p.last = times[0], times[0]
+	for _, t := range times[1:] {
+		p.ascending = p.ascending && t > p.last
+		p.first, p.last = min(p.first, t), max(p.last, t)
+	}
+	if p.last < from || p.first >= to {
+		return p, false
+	}
+	if p.first >= from && p.last < to {
+		return p, true
+	}
+	if !p.ascending {
+		return p, slices.ContainsFunc(times, func(t int64) bool { return t >= from && t < to }) // settle leaves the rest out
+	}
+	p.start = start + gosort.Search(len(times), func(i int) bool { return times[i] >= from })
+	p.end = start + gosort.Search(len(times), func(i int) bool { return times[i] >= to })
+	if p.start == p.end {
+		return p, false
+	}
+	p.first, p.last = b.Times[p.start], b.Times[p.end-1]
+	return p, true
+}
+
+// orderOf gives the order of sample i of the batch.
+func (p *piece) orderOf(i int) order {
+	o := p.order
+	if p.batch.Versions != nil {
+		o.version = p.batch.Versions[i]
+	}
+	if p.batch.Positions != nil {
+		o.position = p.batch.Positions[i]
+	}
+	return o
+}
+
+// stretches sorts pieces by time and calls yield for each list of them that no
+// other overlaps. Of a list of one that ascends every sample counts; between
+// those of any other the order decides.
+func stretches(pieces []piece, yield func([]piece) error) error {
+	if !slices.IsSortedFunc(pieces, byFirst) {
+		slices.SortStableFunc(pieces, byFirst)
+	}
+	for len(pieces) > 0 {
+		n, last := 1, pieces[0].last
+		for n < len(pieces) && pieces[n].first <= last {
+			last = max(last, pieces[n].last)
+			n++
+		}
+		if err := yield(pieces[:n]); err != nil {
+			return err
+		}
+		pieces = pieces[n:]
+	}
+	return nil
+}
+
+func plain(list []piece) bool { return len(list) == 1 && list[0].ascending }
+
+func byFirst(a, b piece) int { return cmp.Compare(a.first, b.first) }
+
+// columns is the settled samples of one series.
 type columns struct {
-	times     []int64
-	values    []sample.Value
-	qualities []sample.Quality // nil: all Good
-	orders    []order
+	info *query.SeriesInfo // as in Points
+	query.Points
 }
 
-func (c *columns) add(t int64, v sample.Value, q sample.Quality, o order) {
-	if q != sample.Good && c.qualities == nil {
-		c.qualities = make([]sample.Quality, len(c.times), cap(c.times)+1)
-	}
-	c.times = append(c.times, t)
-	c.values = append(c.values, v)
-	c.orders = append(c.orders, o)
-	if c.qualities != nil {
-		c.qualities = append(c.qualities, q)
-	}
+// reset empties the columns and keeps their memory.
+func (c *columns) reset(info *query.SeriesInfo) {
+	c.info = info
+	c.Points = query.Points{Info: info, Times: c.Times[:0], Bits: c.Bits[:0], Texts: c.Texts[:0]}
 }
 
-// points gives the samples in time order, one a time.
-func (c *columns) points(info *query.SeriesInfo) (*query.Points, error) {
-	p := &query.Points{Info: info}
-	for _, i := range c.settled() {
-		v, err := c.values[i].As(info.Kind)
-		if err != nil {
-			return nil, fmt.Errorf("series %s, registered with two kinds by two weeks: %w", info.Series, err)
-		}
-		p.Times = append(p.Times, c.times[i])
-		if info.Kind == sample.String {
-			p.Texts = append(p.Texts, v.Text)
+// append adds samples start to end of a piece, which lie behind all there are.
+func (c *columns) append(p *piece, start, end int) error {
+	b := p.batch
+	if start == end {
+		return nil
+	}
+	if c.Qualities == nil && b.Qualities != nil && slices.ContainsFunc(b.Qualities[start:end], notGood) {
+		c.Qualities = make([]sample.Quality, len(c.Times), cap(c.Times))
+	}
+	c.Times = append(c.Times, b.Times[start:end]...)
+	if c.Qualities != nil {
+		if b.Qualities == nil {
+			c.Qualities = append(c.Qualities, make([]sample.Quality, end-start)...)
 		} else {
-			p.Bits = append(p.Bits, v.Bits)
-		}
-		if c.qualities != nil {
-			p.Qualities = append(p.Qualities, c.qualities[i])
+			c.Qualities = append(c.Qualities, b.Qualities[start:end]...)
 		}
 	}
-	return p, nil
+	switch {
+	case p.kind != c.info.Kind:
+		return c.convert(p, start, end)
+	case p.kind == sample.String:
+		for _, at := range b.Bits[start:end] {
+			c.Texts = append(c.Texts, b.Texts[at])
+		}
+	default:
+		c.Bits = append(c.Bits, b.Bits[start:end]...)
+	}
+	return nil
 }
 
-// settled gives the places of the samples that count, in time order.
-func (c *columns) settled() []int {
-	places := make([]int, len(c.times))
-	ascending := true
-	for i := range places {
-		places[i] = i
-		ascending = ascending && (i == 0 || c.times[i-1] < c.times[i])
+func notGood(q sample.Quality) bool { return q != sample.Good }
+
+// convert is append for values of another kind than the series'.
+func (c *columns) convert(p *piece, start, end int) error {
+	for i := start; i < end; i++ {
+		v, err := p.batch.Value(p.kind, i).As(c.info.Kind)
+		if err != nil {
+			return fmt.Errorf("series %s, registered with two kinds by two weeks: %w", c.info.Series, err)
+		}
+		c.Bits = append(c.Bits, v.Bits)
 	}
-	if ascending {
-		return places
+	return nil
+}
+
+// grow makes room for all samples of some pieces.
+func (c *columns) grow(pieces []piece) {
+	n := 0
+	for i := range pieces {
+		n += pieces[i].end - pieces[i].start
 	}
-	slices.SortStableFunc(places, func(a, b int) int {
-		x, y := c.orders[a], c.orders[b]
-		return cmp.Or(cmp.Compare(c.times[a], c.times[b]), cmp.Compare(x.version, y.version), cmp.Compare(x.position, y.position))
-	})
-	kept := places[:0]
-	for i, at := range places {
-		if i+1 < len(places) && c.times[places[i+1]] == c.times[at] {
+	c.Times = slices.Grow(c.Times, n)
+	if c.info.Kind == sample.String {
+		c.Texts = slices.Grow(c.Texts, n)
+	} else {
+		c.Bits = slices.Grow(c.Bits, n)
+	}
+}
+
+// settle appends the samples of a stretch that lie in range and count.
+func (c *columns) settle(list []piece, from, to int64) error {
+	if plain(list) {
+		return c.append(&list[0], list[0].start, list[0].end)
+	}
+	m := makeMerge(list)
+	for len(m.cursors) > 0 {
+		winner := m.next()
+		at := winner.index()
+		if t := winner.piece.batch.Times[at]; t < from || t >= to {
 			continue
 		}
-		kept = append(kept, at)
+		if err := c.append(winner.piece, at, at+1); err != nil {
+			return err
+		}
 	}
-	return kept
+	return nil
 }

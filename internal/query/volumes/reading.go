@@ -1,11 +1,13 @@
 package volumes
 
 import (
-	"cmp"
 	"context"
+	"errors"
 	"fmt"
-	"math"
+	"runtime"
 	"slices"
+	"sync"
+	"sync/atomic"
 
 	"weir/internal/block"
 	"weir/internal/journal"
@@ -17,194 +19,297 @@ import (
 // reading is one pass over the journals and items of some series.
 type reading struct {
 	*Source
-	cut        map[store.JournalID]journal.Snapshot
-	start, end int64
-	columns    []columns // by place of the series in the request
-	samples    int
-	batch      block.Batch
+	query.Reading
+	windowing *query.Windowing // nil: samples are wanted
+	cut       map[store.JournalID]journal.Snapshot
 }
 
-// wanted is the series that are read from one journal, by handle.
-type wanted struct {
-	handles []sample.Handle // sorted
-	place   map[sample.Handle]int
+// result is what a task made of one series' samples: the samples, or cells.
+type result struct {
+	from    int64 // of the task
+	cells   []query.Cell
+	columns *columns
 }
 
-func (r *reading) read(ctx context.Context, series []query.SeriesInfo) error {
-	journals := map[store.JournalID]*wanted{}
-	for i := range series {
-		known, err := r.catalog.Intern(series[i].Series.AppendKey(nil))
-		if err != nil {
+// size gives the bytes that the result holds.
+func (r *result) size() int {
+	n := len(r.cells) * query.CellSize
+	if c := r.columns; c != nil {
+		n += 8*(len(c.Times)+len(c.Bits)) + 16*len(c.Texts) + 4*len(c.Qualities)
+	}
+	return n
+}
+
+// read gives what all tasks made of each series, in order of time. What it
+// holds is the caller's to release.
+func (r *reading) read(ctx context.Context, series []query.SeriesInfo) ([][]result, error) {
+	tasks, err := r.plan(ctx, series)
+	if err != nil {
+		return nil, err
+	}
+	made := make([][]result, len(tasks)) // by task, one for each of its handles
+	err = sideBySide(ctx, len(tasks), func() func(context.Context, int) error {
+		w := &worker{reading: r, series: series}
+		return func(ctx context.Context, i int) (err error) {
+			made[i], err = w.do(ctx, &tasks[i])
 			return err
 		}
-		for _, week := range series[i].Weeks {
-			if week.End() <= r.start || week.Start() >= r.end {
-				continue
-			}
-			in, ok := known.In(week)
-			if !ok {
-				continue
-			}
-			record, ok, err := r.book.Week(ctx, week)
-			if err != nil {
-				return err
-			}
-			if !ok {
-				return fmt.Errorf("%w: journals of week %s without its record", store.ErrCorrupt, week)
-			}
-			id := store.JournalID{Week: week, Partition: in.Handle.Shard().Range(record.Partitions)}
-			if journals[id] == nil {
-				journals[id] = &wanted{place: map[sample.Handle]int{}}
-			}
-			journals[id].handles = append(journals[id].handles, in.Handle)
-			journals[id].place[in.Handle] = i
-		}
-	}
-	ids := make([]store.JournalID, 0, len(journals))
-	for id := range journals {
-		ids = append(ids, id)
-	}
-	slices.SortFunc(ids, func(a, b store.JournalID) int {
-		return cmp.Or(cmp.Compare(a.Week, b.Week), cmp.Compare(a.Partition, b.Partition))
 	})
-	for _, id := range ids {
-		slices.Sort(journals[id].handles)
-		if err := r.readJournal(ctx, id, journals[id]); err != nil {
-			return fmt.Errorf("reading %s: %w", id, err)
+	if err != nil {
+		r.release(made)
+		return nil, err
+	}
+	out := make([][]result, len(series))
+	for i, t := range tasks {
+		for k, m := range made[i] {
+			if len(m.cells) > 0 || m.columns != nil {
+				place := t.wanted.places[t.first+k]
+				out[place] = append(out[place], m)
+			}
 		}
 	}
-	return nil
+	for _, list := range out {
+		slices.SortFunc(list, func(a, b result) int { // weeks, and areas within a week, have no order yet
+			if a.from < b.from {
+				return -1
+			}
+			return 1
+		})
+	}
+	return out, nil
 }
 
-func (r *reading) readJournal(ctx context.Context, id store.JournalID, w *wanted) error {
-	snapshot, err := r.snapshot(ctx, id)
-	if err != nil {
-		return err
+// release gives back what results hold.
+func (r *reading) release(all [][]result) {
+	for _, list := range all {
+		for i := range list {
+			r.Budget.Release(list[i].size())
+		}
 	}
-	if err := r.readItems(ctx, id.Week, snapshot.Items, w); err != nil {
-		return err
+}
+
+// sideBySide does n things on all cores. Each core calls start once, and what
+// that gives for one thing after the other. The first error ends it.
+func sideBySide(ctx context.Context, n int, start func() func(context.Context, int) error) error {
+	cores := min(runtime.GOMAXPROCS(0), n)
+	if cores <= 1 {
+		do := start()
+		for i := range n {
+			if err := do(ctx, i); err != nil {
+				return err
+			}
+		}
+		return nil
 	}
-	for i := range snapshot.Pending {
-		p := &snapshot.Pending[i]
-		// What is not committed yet will stand behind all that is.
-		version := journal.Version(p.Message.Stamp, snapshot.Horizons[p.Class], math.MaxUint64)
-		for run, handle := range p.Batch.Handles {
-			if place, ok := w.place[handle]; ok {
-				if err := r.take(place, p.Batch, run, order{version, math.MaxUint64}); err != nil {
-					return err
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var next atomic.Int64
+	var group sync.WaitGroup
+	for range cores {
+		group.Go(func() {
+			do := start()
+			for ctx.Err() == nil {
+				i := int(next.Add(1)) - 1
+				if i >= n {
+					return
+				}
+				if err := do(ctx, i); err != nil {
+					cancel(err)
 				}
 			}
+		})
+	}
+	group.Wait()
+	return context.Cause(ctx)
+}
+
+// worker reads tasks, one after the other, in memory that it keeps.
+type worker struct {
+	*reading
+	series  []query.SeriesInfo
+	bodies  []body
+	arena   []byte // of the bodies
+	batches []block.Batch
+	lists   [][]piece // by handle of the task
+	spare   columns
+	held    int
+}
+
+// body is an item as it is stored.
+type body struct {
+	item       *journal.Named
+	start, end int // in the arena
+}
+
+// do reads a task and gives what it made for each of the task's handles.
+func (w *worker) do(ctx context.Context, t *task) ([]result, error) {
+	defer func() {
+		w.Budget.Release(w.held)
+		w.held = 0
+	}()
+	w.bodies, w.arena = w.bodies[:0], w.arena[:0]
+	for i := range t.tables {
+		if err := w.fetch(ctx, &t.tables[i]); err != nil {
+			return nil, err
+		}
+	}
+	handles := t.handles()
+	w.lists = slices.Grow(w.lists[:0], len(handles))[:len(handles)]
+	for i := range w.lists {
+		w.lists[i] = w.lists[i][:0]
+	}
+	if err := w.decode(t, handles); err != nil {
+		return nil, err
+	}
+	if err := w.addPending(t, handles); err != nil {
+		return nil, err
+	}
+	made := make([]result, len(handles))
+	for i, list := range w.lists {
+		if len(list) == 0 {
+			continue
+		}
+		info := &w.series[t.wanted.places[t.first+i]]
+		err := w.make(&made[i], info, list, t)
+		if e := w.Budget.Hold(made[i].size()); err == nil {
+			err = e
+		}
+		if err != nil {
+			w.release([][]result{made})
+			return nil, err
+		}
+	}
+	return made, nil
+}
+
+// hold counts bytes that are held until the task is done.
+func (w *worker) hold(bytes int) error {
+	w.held += bytes
+	return w.Budget.Hold(bytes)
+}
+
+// fetch reads items from the store.
+func (w *worker) fetch(ctx context.Context, t *tableItems) error {
+	var failed error
+	left := t.items
+	err := w.tables.Query(ctx, t.table, t.bucket, left[0].Key.Span, left[len(left)-1].Key.Span, func(i store.Item) bool {
+		if c := compareKeys(i.Key, left[0].Key); c != 0 {
+			return c < 0 // nothing names it, or it is not of this reading; or one is missing
+		}
+		if failed = w.hold(len(i.Body)); failed != nil {
+			return false
+		}
+		start := len(w.arena)
+		w.arena = append(w.arena, i.Body...)
+		w.bodies = append(w.bodies, body{left[0], start, len(w.arena)})
+		left = left[1:]
+		return len(left) > 0
+	})
+	switch {
+	case errors.Is(err, store.ErrNoTable):
+		return fmt.Errorf("%w: %w", err, errMissing)
+	case err != nil:
+		return err
+	case failed != nil:
+		return failed
+	case len(left) > 0:
+		return fmt.Errorf("%w: table %s has no item %v, which its journal names: %w (and %d more were not read)",
+			store.ErrCorrupt, t.table, left[0].Key, errMissing, len(left)-1)
+	}
+	return nil
+}
+
+// decode decodes the wanted runs of the items.
+func (w *worker) decode(t *task, handles []sample.Handle) error {
+	for len(w.batches) < len(w.bodies) {
+		w.batches = append(w.batches, block.Batch{})
+	}
+	for i, b := range w.bodies {
+		batch := &w.batches[i]
+		if err := block.DecodeSeries(batch, w.arena[b.start:b.end], handles); err != nil {
+			return fmt.Errorf("item %v: %w", b.item.Key, err)
+		}
+		if err := w.hold(sizeOf(batch)); err != nil {
+			return err
+		}
+		at := 0
+		for run, handle := range batch.Handles {
+			if handles[at] != handle { // both are sorted, but for a block that is not
+				at, _ = slices.BinarySearch(handles, handle)
+			}
+			if err := w.add(t, at, batch, run, origin{i, order{0, b.item.Position}}); err != nil {
+				return err
+			}
+			at = min(at+1, len(handles)-1)
 		}
 	}
 	return nil
 }
 
-// readItems reads the items that count and may hold samples of the wanted
-// series in range, each revision's from the table that its record names.
-func (r *reading) readItems(ctx context.Context, week sample.Week, current journal.Items, w *wanted) error {
-	revisions := map[int]*listing{}
-	for n := range current.Overlapping(r.start, r.end) {
-		if first, end := n.Shards(); !w.any(first, end) {
-			continue
-		}
-		l := revisions[n.Revision]
-		if l == nil {
-			l = &listing{items: map[store.ItemKey]uint64{}, buckets: map[sample.Shard][2]int64{}}
-			revisions[n.Revision] = l
-		}
-		l.add(n)
+// sizeOf gives the bytes of a batch's columns.
+func sizeOf(b *block.Batch) int {
+	n := 8 * (len(b.Times) + len(b.Bits) + len(b.Versions) + len(b.Positions))
+	n += 4*len(b.Qualities) + 16*len(b.Texts)
+	for _, text := range b.Texts {
+		n += len(text)
 	}
-	for revision, l := range revisions {
-		volume, err := r.book.Volume(ctx, week, revision)
-		if err != nil {
-			return err
-		}
-		if volume.State == journal.VolumeDropped {
-			continue
-		}
-		for bucket, spans := range l.buckets {
-			if err := r.queryBucket(ctx, volume.Table, bucket, spans, l.items, w); err != nil {
+	return n
+}
+
+// add puts the samples of a run that lie in range on the list of a handle.
+func (w *worker) add(t *task, at int, b *block.Batch, run int, from origin) error {
+	p, ok := cut(b, run, t.from, t.to)
+	if !ok {
+		return nil
+	}
+	p.origin = from
+	w.lists[at] = append(w.lists[at], p)
+	return w.Budget.Read(p.end - p.start)
+}
+
+// addPending puts what the head holds on the lists, behind the items.
+func (w *worker) addPending(t *task, handles []sample.Handle) error {
+	runs := t.pending
+	if len(runs) == 0 {
+		return nil
+	}
+	for at, handle := range handles {
+		from, _ := slices.BinarySearchFunc(runs, handle, func(p pendingRun, h sample.Handle) int {
+			if p.handle < h {
+				return -1
+			}
+			return 1
+		})
+		for i := from; i < len(runs) && runs[i].handle == handle; i++ {
+			if err := w.add(t, at, runs[i].batch, runs[i].run, origin{len(w.bodies) + i, runs[i].order}); err != nil {
 				return err
 			}
 		}
-		for key := range l.items {
-			return fmt.Errorf("%w: table %s has no item %v, which its journal names (and %d more)", store.ErrCorrupt, volume.Table, key, len(l.items)-1)
-		}
 	}
 	return nil
 }
 
-// listing is the items of one table that are to be read.
-type listing struct {
-	items   map[store.ItemKey]uint64 // with the position of what names them
-	buckets map[sample.Shard][2]int64
-}
-
-func (l *listing) add(n *journal.Named) {
-	l.items[n.Key] = n.Position
-	spans, ok := l.buckets[n.Key.Bucket]
-	if !ok {
-		spans = [2]int64{n.Key.Span, n.Key.Span}
+// make makes a result of the pieces of one series.
+func (w *worker) make(out *result, info *query.SeriesInfo, list []piece, t *task) error {
+	out.from = t.from
+	if w.windowing == nil {
+		out.columns = &columns{}
+		out.columns.reset(info)
+		out.columns.grow(list)
+		return stretches(list, func(s []piece) error { return out.columns.settle(s, t.from, t.to) })
 	}
-	l.buckets[n.Key.Bucket] = [2]int64{min(spans[0], n.Key.Span), max(spans[1], n.Key.Span)}
-}
-
-// any says whether a wanted series is of shards [first, end).
-func (w *wanted) any(first, end sample.Shard) bool {
-	i, _ := slices.BinarySearch(w.handles, sample.NewHandle(first, 0))
-	return i < len(w.handles) && w.handles[i].Shard() < end
-}
-
-// queryBucket reads the items of one bucket and strikes them off the list.
-func (r *reading) queryBucket(ctx context.Context, table string, bucket sample.Shard, spans [2]int64, items map[store.ItemKey]uint64, w *wanted) error {
-	var failed error
-	err := r.tables.Query(ctx, table, bucket, spans[0], spans[1], func(i store.Item) bool {
-		position, named := items[i.Key]
-		if !named {
-			return true // nothing names it, or it is not of this reading
+	return stretches(list, func(s []piece) error {
+		p := &s[0]
+		if plain(s) && p.kind == info.Kind && p.kind != sample.String {
+			view := query.Points{Info: info, Times: p.batch.Times[p.start:p.end], Bits: p.batch.Bits[p.start:p.end]}
+			out.cells = w.windowing.Samples(out.cells, &view)
+			return nil
 		}
-		delete(items, i.Key)
-		failed = r.readItem(i, position, w)
-		return failed == nil
-	})
-	if err == nil && failed != nil {
-		err = fmt.Errorf("table %s: %w", table, failed)
-	}
-	return err
-}
-
-func (r *reading) readItem(i store.Item, position uint64, w *wanted) error {
-	if err := block.DecodeSeries(&r.batch, i.Body, w.handles); err != nil {
-		return fmt.Errorf("item %v: %w", i.Key, err)
-	}
-	for run, handle := range r.batch.Handles {
-		if err := r.take(w.place[handle], &r.batch, run, order{0, position}); err != nil {
+		w.spare.reset(info)
+		if err := w.spare.settle(s, t.from, t.to); err != nil {
 			return err
 		}
-	}
-	return nil
-}
-
-// take copies the samples of a run that lie in range. o orders those whose
-// batch does not say their version or position itself.
-func (r *reading) take(place int, b *block.Batch, run int, o order) error {
-	c := &r.columns[place]
-	start, end := b.Run(run)
-	for i := start; i < end; i++ {
-		if t := b.Times[i]; t < r.start || t >= r.end {
-			continue
-		}
-		if b.Versions != nil {
-			o.version = b.Versions[i]
-		}
-		if b.Positions != nil {
-			o.position = b.Positions[i]
-		}
-		c.add(b.Times[i], b.Value(b.Kinds[run], i), b.Quality(i), o)
-		r.samples++
-	}
-	if r.samples > r.limit {
-		return &query.LimitError{Limit: "max_samples", Max: r.limit, Hint: "read fewer series, or a shorter range"}
-	}
-	return nil
+		out.cells = w.windowing.Samples(out.cells, &w.spare.Points)
+		return nil
+	})
 }

@@ -62,6 +62,8 @@ type unitRig struct {
 	writers map[store.JournalID]*journal.Writer
 	random  func() uint64
 	source  *Source
+	limits  query.Limits
+	budget  *query.Budget // of the last reading
 }
 
 func unitNewRig(t testing.TB, partitions int) *unitRig {
@@ -94,7 +96,15 @@ func unitNewRig(t testing.TB, partitions int) *unitRig {
 }
 
 func (r *unitRig) limit(samples int) {
-	r.source = New(Options{Tables: r.store, Book: r.book, Catalog: r.catalog, Heads: r.heads, MaxSamples: samples})
+	r.limits = query.DefaultLimits()
+	r.limits.MaxSamples = samples
+	r.source = New(Options{Tables: r.store, Book: r.book, Catalog: r.catalog, Heads: r.heads})
+}
+
+// reading is one of listed series, by the rig's limits.
+func (r *unitRig) reading(list []query.SeriesInfo, start, end int64) query.Reading {
+	r.budget = query.NewBudget(r.limits)
+	return query.Reading{Series: list, Start: start, End: end, Budget: r.budget}
 }
 
 // journalOf gives the journal of a series in a week, which it makes.
@@ -233,7 +243,7 @@ func (r *unitRig) read(selector string, start, end int64) (map[string][]sample.S
 		return nil, err
 	}
 	got := map[string][]sample.Sample{}
-	err = r.source.Samples(r.t.Context(), list, start, end, func(p *query.Points) error {
+	err = r.source.Samples(r.t.Context(), r.reading(list, start, end), func(p *query.Points) error {
 		name := p.Info.Series.String()
 		if _, twice := got[name]; twice {
 			r.t.Errorf("series %s comes twice", name)

@@ -9,6 +9,7 @@ package volumes
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -37,13 +38,19 @@ type Source struct {
 	book    *journal.Book
 	catalog *catalog.Catalog
 	heads   Heads
-	limit   int
 }
 
 var _ query.Source = (*Source)(nil)
 
 // catchUpTime bounds how long a query waits for the heads.
 const catchUpTime = 10 * time.Second
+
+// tries is how often a reading starts from a new cut. What misses something
+// then misses it for good.
+const tries = 4
+
+// errMissing says that a table or an item is not there that a cut names.
+var errMissing = errors.New("it may have been merged, or dropped, since")
 
 // chunk is how many series are read at once.
 const chunk = 20_000
@@ -54,13 +61,11 @@ type Options struct {
 	Book    *journal.Book
 	Catalog *catalog.Catalog
 	Heads   Heads
-	// MaxSamples is how many samples, of chunk series, may be held at once.
-	MaxSamples int
 }
 
 // New makes a source.
 func New(o Options) *Source {
-	return &Source{tables: o.Tables, book: o.Book, catalog: o.Catalog, heads: o.Heads, limit: o.MaxSamples}
+	return &Source{tables: o.Tables, book: o.Book, catalog: o.Catalog, heads: o.Heads}
 }
 
 // Series lists matching series; see query.Source.
@@ -100,33 +105,103 @@ func (s *Source) catchUp(ctx context.Context) error {
 
 // Samples reads series; see query.Source. All of one call sees each journal
 // as of one moment.
-func (s *Source) Samples(ctx context.Context, series []query.SeriesInfo, start, end int64, yield func(*query.Points) error) error {
+func (s *Source) Samples(ctx context.Context, r query.Reading, yield func(*query.Points) error) error {
+	return s.read(ctx, &reading{Source: s, Reading: r}, func(info *query.SeriesInfo, list []result) error {
+		points := &list[0].columns.Points
+		if len(list) > 1 {
+			points = join(info, list)
+		}
+		if len(points.Times) == 0 {
+			return nil
+		}
+		return yield(points)
+	})
+}
+
+// join puts the samples of a series that several tasks read behind each other.
+func join(info *query.SeriesInfo, list []result) *query.Points {
+	all := columns{info: info, Points: query.Points{Info: info}}
+	n := 0
+	for i := range list {
+		n += len(list[i].columns.Times)
+	}
+	all.Times = make([]int64, 0, n)
+	if info.Kind == sample.String {
+		all.Texts = make([]string, 0, n)
+	} else {
+		all.Bits = make([]uint64, 0, n)
+	}
+	for i := range list {
+		c := list[i].columns
+		if c.Qualities != nil && all.Qualities == nil {
+			all.Qualities = make([]sample.Quality, len(all.Times), n)
+		}
+		if all.Qualities != nil {
+			had := len(all.Qualities)
+			all.Qualities = append(all.Qualities, make([]sample.Quality, len(c.Times))...)
+			copy(all.Qualities[had:], c.Qualities)
+		}
+		all.Times, all.Bits, all.Texts = append(all.Times, c.Times...), append(all.Bits, c.Bits...), append(all.Texts, c.Texts...)
+	}
+	return &all.Points
+}
+
+// Windows reads series by windows; see query.Source. All of one call sees each
+// journal as of one moment.
+func (s *Source) Windows(ctx context.Context, r query.Reading, w query.Windowing, yield func(*query.SeriesInfo, []query.Cell) error) error {
+	return s.read(ctx, &reading{Source: s, Reading: r, windowing: &w}, func(info *query.SeriesInfo, list []result) error {
+		cells := list[0].cells
+		for _, more := range list[1:] {
+			cells = w.Join(cells, info.Kind, more.cells)
+		}
+		return yield(info, cells)
+	})
+}
+
+// read reads series, so many at once, and calls yield for those that have
+// something.
+func (s *Source) read(ctx context.Context, r *reading, yield func(*query.SeriesInfo, []result) error) error {
 	if err := s.catchUp(ctx); err != nil {
 		return err
 	}
-	cut := map[store.JournalID]journal.Snapshot{}
-	for len(series) > 0 {
-		n := min(chunk, len(series))
-		r := &reading{Source: s, cut: cut, start: start, end: end, columns: make([]columns, n)}
-		if err := r.read(ctx, series[:n]); err != nil {
+	for at := 0; at < len(r.Reading.Series); at += chunk {
+		series := r.Reading.Series[at:min(at+chunk, len(r.Reading.Series))]
+		all, err := s.readChunk(ctx, r, series, at == 0)
+		if err != nil {
 			return err
 		}
-		for i := range n {
-			points, err := r.columns[i].points(&series[i])
-			if err != nil {
-				return err
-			}
-			if len(points.Times) == 0 {
+		for i, list := range all {
+			if len(list) == 0 {
 				continue
 			}
-			if err := yield(points); err != nil {
+			if err := yield(&series[i], list); err != nil {
+				r.release(all)
 				return err
 			}
-			r.columns[i] = columns{}
 		}
-		series = series[n:]
+		r.release(all)
 	}
 	return nil
+}
+
+// readChunk reads some series. What a sweep or a drop took away since the cut
+// was taken is found elsewhere from a new cut (law 5), which only the first
+// part of a reading can take: a later one would not agree with it.
+func (s *Source) readChunk(ctx context.Context, r *reading, series []query.SeriesInfo, first bool) ([][]result, error) {
+	for try := 1; ; try++ {
+		if first {
+			r.cut = map[store.JournalID]journal.Snapshot{}
+		}
+		all, err := r.read(ctx, series)
+		switch {
+		case err == nil || !errors.Is(err, errMissing):
+			return all, err
+		case !first:
+			return nil, fmt.Errorf("%w: what was read was merged or dropped meanwhile; ask again: %w", query.ErrUnavailable, err)
+		case try == tries:
+			return nil, err
+		}
+	}
 }
 
 // snapshot gives a journal as of the moment this reading first asked for it.

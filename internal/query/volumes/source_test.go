@@ -84,7 +84,7 @@ func TestQueriesDoNotWaitForeverForTheHeads(t *testing.T) {
 		calls := map[string]func() error{
 			"series": func() error { _, err := s.Series(t.Context(), query.NewSelector(), 0, 1); return err },
 			"samples": func() error {
-				return s.Samples(t.Context(), nil, 0, 1, func(*query.Points) error { return nil })
+				return s.Samples(t.Context(), query.Reading{}, func(*query.Points) error { return nil })
 			},
 		}
 		for name, call := range calls {
@@ -169,7 +169,7 @@ func TestAReadingHasALimit(t *testing.T) {
 		}
 		_, err := r.read("m", unitAt(0), unitAt(end+1)) // 2: in the head, 1: in an item
 		var over *query.LimitError
-		if !errors.As(err, &over) || over.Limit != "max_samples" || over.Max != limit {
+		if !errors.As(err, &over) || over.Limit != "max_samples" || over.Max != int64(limit) {
 			t.Errorf("limit %d, one sample more: %v", limit, err)
 		}
 	}
@@ -240,7 +240,7 @@ func TestAReadingEndsWithTheErrorOfItsReader(t *testing.T) {
 		t.Fatal(err)
 	}
 	enough, calls := errors.New("enough"), 0
-	err = r.source.Samples(t.Context(), list, unitAt(0), unitAt(10), func(*query.Points) error { calls++; return enough })
+	err = r.source.Samples(t.Context(), r.reading(list, unitAt(0), unitAt(10)), func(*query.Points) error { calls++; return enough })
 	if !errors.Is(err, enough) || calls != 1 {
 		t.Errorf("%v after %d calls", err, calls)
 	}
@@ -260,7 +260,7 @@ func TestOneCallSeesEachJournalAsOfOneMoment(t *testing.T) {
 	list[0].Weeks = []sample.Week{unitWeek, unitWeek + 1} // in the later it is not registered
 	list[chunk] = query.SeriesInfo{Series: last, Kind: sample.Float64, Weeks: []sample.Week{unitWeek}}
 	var got []string
-	err := r.source.Samples(t.Context(), list, unitAt(0), (unitWeek + 2).Start(), func(p *query.Points) error {
+	err := r.source.Samples(t.Context(), r.reading(list, unitAt(0), (unitWeek+2).Start()), func(p *query.Points) error {
 		got = append(got, p.Info.Series.Metric)
 		r.pend(unitWeek, last, 0, 3, unitFloat(2, 3))
 		if len(p.Times) != 1 {
