@@ -18,9 +18,9 @@ type order struct{ version, position uint64 }
 // piece is a run of one series, or what of it lies in range: a view into the
 // columns of a batch, or its statistics alone.
 type piece struct {
-	batch      *block.Batch      // nil: only statistics are known
-	known      *query.Statistics // of a piece without batch
-	start, end int               // of its samples in the batch
+	batch      *block.Batch // nil: only statistics are known
+	known      int          // where those are; unknown: they are not
+	start, end int          // of its samples in the batch
 	kind       sample.Kind
 	ascending  bool  // its times ascend strictly
 	first      int64 // the least and the greatest time

@@ -129,7 +129,10 @@ type worker struct {
 	series  []query.SeriesInfo
 	bodies  []body
 	arena   []byte // of the bodies
-	batches []block.Batch
+	batches []block.Batch // by body
+	said    []block.Summary
+	known   []query.Statistics
+	needed  [][]sample.Handle // by body: what is to be decoded yet
 	lists   [][]piece // by handle of the task
 	spare   columns
 	held    int
@@ -158,10 +161,7 @@ func (w *worker) do(ctx context.Context, t *task) ([]result, error) {
 	for i := range w.lists {
 		w.lists[i] = w.lists[i][:0]
 	}
-	if err := w.decode(t, handles); err != nil {
-		return nil, err
-	}
-	if err := w.addPending(t, handles); err != nil {
+	if err := w.list(t, handles); err != nil {
 		return nil, err
 	}
 	made := make([]result, len(handles))
@@ -219,31 +219,66 @@ func (w *worker) fetch(ctx context.Context, t *tableItems) error {
 	return nil
 }
 
-// decode decodes the wanted runs of the items.
-func (w *worker) decode(t *task, handles []sample.Handle) error {
+// list puts the runs of all items and of the head on the lists of their
+// handles: their samples, or their statistics where those will do.
+func (w *worker) list(t *task, handles []sample.Handle) error {
 	for len(w.batches) < len(w.bodies) {
 		w.batches = append(w.batches, block.Batch{})
 	}
-	for i, b := range w.bodies {
-		batch := &w.batches[i]
-		if err := block.DecodeSeries(batch, w.arena[b.start:b.end], handles); err != nil {
-			return fmt.Errorf("item %v: %w", b.item.Key, err)
+	w.known = w.known[:0]
+	summarized := false
+	for i := range w.bodies {
+		known, err := w.summarize(t, i, handles)
+		if err == nil && !known {
+			err = w.decode(t, i, handles, handles)
 		}
-		if err := w.hold(sizeOf(batch)); err != nil {
-			return err
+		if err != nil {
+			return fmt.Errorf("item %v: %w", w.bodies[i].item.Key, err)
 		}
-		at := 0
-		for run, handle := range batch.Handles {
-			if handles[at] != handle { // both are sorted, but for a block that is not
-				at, _ = slices.BinarySearch(handles, handle)
-			}
-			if err := w.add(t, at, batch, run, origin{i, order{0, b.item.Position}}); err != nil {
-				return err
-			}
-			at = min(at+1, len(handles)-1)
+		summarized = summarized || known
+	}
+	if err := w.addPending(t, handles); err != nil || !summarized {
+		return err
+	}
+	for i, wanted := range w.undecided(handles) {
+		if len(wanted) == 0 {
+			continue
+		}
+		if err := w.decode(t, i, wanted, handles); err != nil {
+			return fmt.Errorf("item %v: %w", w.bodies[i].item.Key, err)
 		}
 	}
 	return nil
+}
+
+// decode decodes the wanted runs of an item, as far as they lie in range.
+func (w *worker) decode(t *task, item int, wanted, handles []sample.Handle) error {
+	b, batch := w.bodies[item], &w.batches[item]
+	if err := block.DecodeRange(batch, w.arena[b.start:b.end], wanted, t.from, t.to); err != nil {
+		return err
+	}
+	if err := w.hold(sizeOf(batch)); err != nil {
+		return err
+	}
+	at := 0
+	for run, handle := range batch.Handles {
+		at = find(handles, handle, at)
+		if err := w.add(t, at, batch, run, origin{item, order{0, b.item.Position}}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// find gives the place of a handle, which is mostly a little behind another's.
+func find(handles []sample.Handle, h sample.Handle, at int) int {
+	for most := at + 8; at < min(most, len(handles)); at++ {
+		if handles[at] == h {
+			return at
+		}
+	}
+	at, _ = slices.BinarySearch(handles, h)
+	return at
 }
 
 // sizeOf gives the bytes of a batch's columns.
@@ -300,6 +335,10 @@ func (w *worker) make(out *result, info *query.SeriesInfo, list []piece, t *task
 	}
 	return stretches(list, func(s []piece) error {
 		p := &s[0]
+		if p.batch == nil {
+			out.cells = w.windowing.Run(out.cells, p.kind, &w.known[p.known])
+			return nil
+		}
 		if plain(s) && p.kind == info.Kind && p.kind != sample.String {
 			view := query.Points{Info: info, Times: p.batch.Times[p.start:p.end], Bits: p.batch.Bits[p.start:p.end]}
 			out.cells = w.windowing.Samples(out.cells, &view)
