@@ -40,6 +40,7 @@ type Options struct {
 // off, so that no client takes the answer for whole.
 type Handler struct {
 	engine  *Engine
+	turns   *turns
 	timeout time.Duration
 	now     func() time.Time
 	logger  *slog.Logger
@@ -47,7 +48,7 @@ type Handler struct {
 
 // NewHandler makes a handler.
 func NewHandler(o Options) *Handler {
-	return &Handler{engine: NewEngine(o.Source, o.Limits), timeout: o.Timeout, now: o.Now, logger: o.Logger}
+	return &Handler{engine: NewEngine(o.Source, o.Limits), turns: newTurns(o.Limits.MaxRunning), timeout: o.Timeout, now: o.Now, logger: o.Logger}
 }
 
 // answer is what a path does once its parameters are read.
@@ -160,6 +161,12 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request,
 		ctx, cancel = context.WithTimeout(ctx, h.timeout)
 		defer cancel()
 	}
+	done, err := h.turns.wait(ctx)
+	if err != nil {
+		h.refuse(w, r, err)
+		return
+	}
+	defer done()
 	w.Header().Set("Content-Type", form.contentType())
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.Header().Set("Cache-Control", "no-store")
@@ -207,6 +214,7 @@ func (h *Handler) breakOff(r *http.Request, s *stream, form format, err error) {
 func (h *Handler) explain(err error) (status int, title, detail string) {
 	var (
 		param    *paramError
+		busy     *busyError
 		limit    *LimitError
 		kind     *KindError
 		overflow *OverflowError
@@ -217,6 +225,8 @@ func (h *Handler) explain(err error) (status int, title, detail string) {
 			return param.status, "Unreadable request", param.Error()
 		}
 		return http.StatusBadRequest, "Bad parameter", param.Error()
+	case errors.As(err, &busy):
+		return http.StatusServiceUnavailable, "Too many queries", busy.Error()
 	case errors.As(err, &limit):
 		return http.StatusUnprocessableEntity, "Limit exceeded", limit.Error()
 	case errors.As(err, &kind):
@@ -237,7 +247,8 @@ func (h *Handler) explain(err error) (status int, title, detail string) {
 // log records what the operator, rather than the client, can mend.
 func (h *Handler) log(r *http.Request, status int, err error) {
 	var gone *clientGoneError
-	if status >= 500 && !errors.As(err, &gone) && r.Context().Err() == nil {
+	var busy *busyError
+	if status >= 500 && !errors.As(err, &gone) && !errors.As(err, &busy) && r.Context().Err() == nil {
 		h.logger.ErrorContext(r.Context(), "query failed", "path", r.URL.Path, "status", status, "error", err)
 	}
 }

@@ -128,12 +128,12 @@ type worker struct {
 	*reading
 	series  []query.SeriesInfo
 	bodies  []body
-	arena   []byte // of the bodies
+	arena   []byte        // of the bodies
 	batches []block.Batch // by body
 	said    []block.Summary
 	known   []query.Statistics
 	needed  [][]sample.Handle // by body: what is to be decoded yet
-	lists   [][]piece // by handle of the task
+	lists   [][]piece         // by handle of the task
 	spare   columns
 	held    int
 }

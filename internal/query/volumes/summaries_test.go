@@ -45,14 +45,16 @@ func (r *unitRig) aggregate(source query.Source, a query.Aggregation) (string, e
 func TestStatisticsGiveWhatDecodingGives(t *testing.T) {
 	rng := rand.New(rand.NewPCG(11, 12))
 	values := map[string]func(int64) sample.Value{
-		"floats":  func(int64) sample.Value { return sample.FloatValue(math.Round(rng.NormFloat64()*1e4) / 1e3) },
-		"wild":    func(int64) sample.Value { return sample.FloatValue(math.Ldexp(rng.NormFloat64(), rng.IntN(2000)-1000)) },
-		"zeros":   func(int64) sample.Value { return sample.FloatValue(math.Copysign(0, -1)) },
-		"special": func(i int64) sample.Value { return sample.FloatValue([]float64{1, math.NaN(), math.Inf(1)}[max(0, i-97)]) },
-		"ints":    func(int64) sample.Value { return sample.IntValue(rng.Int64N(2000) - 1000) },
-		"huge":    func(int64) sample.Value { return sample.IntValue(rng.Int64() >> 8) },
-		"bools":   func(int64) sample.Value { return sample.BoolValue(rng.IntN(2) == 0) },
-		"texts":   func(i int64) sample.Value { return sample.StringValue(fmt.Sprint(i)) },
+		"floats": func(int64) sample.Value { return sample.FloatValue(math.Round(rng.NormFloat64()*1e4) / 1e3) },
+		"wild":   func(int64) sample.Value { return sample.FloatValue(math.Ldexp(rng.NormFloat64(), rng.IntN(2000)-1000)) },
+		"zeros":  func(int64) sample.Value { return sample.FloatValue(math.Copysign(0, -1)) },
+		"special": func(i int64) sample.Value {
+			return sample.FloatValue([]float64{1, math.NaN(), math.Inf(1)}[max(0, i-97)])
+		},
+		"ints":  func(int64) sample.Value { return sample.IntValue(rng.Int64N(2000) - 1000) },
+		"huge":  func(int64) sample.Value { return sample.IntValue(rng.Int64() >> 8) },
+		"bools": func(int64) sample.Value { return sample.BoolValue(rng.IntN(2) == 0) },
+		"texts": func(i int64) sample.Value { return sample.StringValue(fmt.Sprint(i)) },
 	}
 	r := unitNewRig(t, 2)
 	r.limit(1 << 30)
