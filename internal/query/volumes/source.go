@@ -150,9 +150,16 @@ func join(info *query.SeriesInfo, list []result) *query.Points {
 // journal as of one moment.
 func (s *Source) Windows(ctx context.Context, r query.Reading, w query.Windowing, yield func(*query.SeriesInfo, []query.Cell) error) error {
 	return s.read(ctx, &reading{Source: s, Reading: r, windowing: &w}, func(info *query.SeriesInfo, list []result) error {
-		cells := list[0].cells
-		for _, more := range list[1:] {
-			cells = w.Join(cells, info.Kind, more.cells)
+		if len(list) == 1 {
+			return yield(info, list[0].cells)
+		}
+		n := 0
+		for i := range list {
+			n += len(list[i].cells)
+		}
+		cells := make([]query.Cell, 0, n)
+		for i := range list {
+			cells = w.Join(cells, info.Kind, list[i].cells)
 		}
 		return yield(info, cells)
 	})
