@@ -3,8 +3,12 @@ package volumes
 import (
 	"cmp"
 	"fmt"
+	"io"
+	"log/slog"
 	"math"
 	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"syscall"
 	"testing"
@@ -103,6 +107,34 @@ func benchFlush(r *unitRig, id store.JournalID, list []*benchSeries, from, to in
 	if err := w.Commit(r.t.Context(), c); err != nil {
 		r.t.Fatal(err)
 	}
+}
+
+// BenchmarkReadingHTTP asks one field of one host by the minute over HTTP.
+func BenchmarkReadingHTTP(b *testing.B) {
+	r := benchRig(b, 3600)
+	mux := http.NewServeMux()
+	query.NewHandler(query.Options{
+		Source: r.source, Limits: query.DefaultLimits(), Timeout: time.Minute, Now: time.Now, Logger: slog.New(slog.DiscardHandler),
+	}).Register(mux)
+	server := httptest.NewServer(mux)
+	defer server.Close()
+	url := fmt.Sprintf("%s/api/v1/aggregate?match=%s&start=%d&end=%d&window=1m&fn=mean", server.URL,
+		"cpu_field_3%7Bhostname%3D%22host_7%22%7D", unitAt(3600), unitAt(7200))
+	began := benchCPU(b)
+	for b.Loop() {
+		answer, err := server.Client().Get(url)
+		if err != nil {
+			b.Fatal(err)
+		}
+		text, err := io.ReadAll(answer.Body)
+		if err != nil || answer.StatusCode != http.StatusOK || len(text) < 60 {
+			b.Fatalf("%v: %s %s", err, answer.Status, text)
+		}
+		if err := answer.Body.Close(); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64((benchCPU(b)-began).Microseconds())/float64(b.N)/1e3, "cpu-ms/op")
 }
 
 // benchCPU gives the CPU time of the process, which others' work moves less
