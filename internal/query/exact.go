@@ -163,8 +163,8 @@ func (a *accumulator) join(more *accumulator) {
 	other := *more
 	other.carry()
 	a.carry()
-	for i, l := range other.limb {
-		a.limb[i] += l
+	for i := range other.limb {
+		a.limb[i] += other.limb[i]
 	}
 	a.carry()
 	a.nan, a.plus, a.minus = a.nan || more.nan, a.plus || more.plus, a.minus || more.minus

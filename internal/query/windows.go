@@ -62,11 +62,12 @@ func (w Windowing) Run(cells []Cell, kind sample.Kind, s *Statistics) []Cell {
 	case Max:
 		c.bits = s.Max
 	case Sum, Mean:
-		if kind != sample.Float64 {
+		switch {
+		case kind != sample.Float64:
 			c.bits, c.high = s.Sum.Low, int64(s.Sum.High)
-		} else if s.Min == 1<<63 && s.Max == 1<<63 { // nothing but -0
+		case s.Min == 1<<63 && s.Max == 1<<63: // nothing but -0
 			c.sum.Add([]uint64{1 << 63})
-		} else {
+		default:
 			c.sum.Add([]uint64{s.Sum.High, s.Sum.Low, 0})
 		}
 	}
