@@ -81,8 +81,9 @@ func hosts(n, samples int) *fleet {
 }
 
 // meters is a fleet of power meters: cumulative kWh with three decimals, 0 to
-// 9 Wh a step, every 10 s on whole seconds, each meter with its own phase.
-func meters(n, samples int) *fleet {
+// 9 Wh a step, every 10 s on whole seconds, each meter with its own phase; or
+// each sample late by up to a jitter, in whole ms.
+func meters(n, samples int, jitter int64) *fleet {
 	r := rand.New(rand.NewPCG(3, 4))
 	f := &fleet{kind: sample.Float64}
 	var keys []string
@@ -92,7 +93,11 @@ func meters(n, samples int) *fleet {
 		var s fleetSeries
 		for i := range samples {
 			watthours += r.Int64N(10)
-			s.times = append(s.times, 1767571200e9+phase+int64(i)*10e9)
+			late := int64(0)
+			if jitter > 0 {
+				late = r.Int64N(jitter/1e6) * 1e6
+			}
+			s.times = append(s.times, 1767571200e9+phase+int64(i)*10e9+late)
 			s.bits = append(s.bits, sample.FloatValue(float64(watthours)/1000).Bits)
 		}
 		f.series = append(f.series, s)
@@ -154,7 +159,8 @@ func tsbs(b *testing.B) *fleet {
 }
 
 func BenchmarkHosts(b *testing.B)  { benchmark(b, hosts(200, 720)) }
-func BenchmarkMeters(b *testing.B) { benchmark(b, meters(2000, 720)) }
+func BenchmarkMeters(b *testing.B) { benchmark(b, meters(2000, 720, 0)) }
+func BenchmarkJitter(b *testing.B) { benchmark(b, meters(2000, 720, 200e6)) }
 func BenchmarkTSBS(b *testing.B)   { benchmark(b, tsbs(b)) }
 
 // benchmark measures messages of one sample a series, items of six, and
@@ -194,6 +200,30 @@ func benchmark(b *testing.B, f *fleet) {
 			var into Batch
 			for i := 0; b.Loop(); i++ {
 				if err := Decode(&into, bodies[i%len(bodies)]); err != nil {
+					b.Fatal(err)
+				}
+			}
+			report(b)
+		})
+		b.Run("small/"+name, func(b *testing.B) {
+			var body []byte
+			size, values := 0, 0
+			for i := 0; b.Loop(); i++ {
+				var err error
+				if body, err = EncodeSmall(body[:0], batches[i%len(batches)]); err != nil {
+					b.Fatal(err)
+				}
+				size, values = size+len(body), values+each
+			}
+			report(b)
+			b.ReportMetric(float64(size)/float64(values), "B/value")
+		})
+		b.Run("summarize/"+name, func(b *testing.B) {
+			b.ReportAllocs()
+			var summaries []Summary
+			for i := 0; b.Loop(); i++ {
+				var err error
+				if summaries, err = Summarize(summaries[:0], bodies[i%len(bodies)], nil); err != nil {
 					b.Fatal(err)
 				}
 			}
