@@ -21,6 +21,7 @@ type run struct {
 // decoder is the memory that decoding one block needs.
 type decoder struct {
 	*layout
+	space       layout // what layout points to while decoding
 	unpacker    unpacker
 	own         dictionaryCoder
 	runs        []run
@@ -77,7 +78,7 @@ func decode(dst *Batch, body []byte, want selection) error {
 	dst.Reset()
 	d := decoders.Get().(*decoder)
 	defer func() {
-		d.layout = nil
+		d.layout, d.space = nil, layout{} // it points into the body
 		decoders.Put(d)
 	}()
 	err := d.decode(dst, body, want)
@@ -89,8 +90,8 @@ func decode(dst *Batch, body []byte, want selection) error {
 }
 
 func (d *decoder) decode(dst *Batch, body []byte, want selection) error {
-	var err error
-	if d.layout, err = parse(body); err != nil {
+	d.layout = &d.space
+	if err := d.parse(body); err != nil {
 		return err
 	}
 	if want.all {
@@ -242,7 +243,7 @@ func (d *decoder) readHandles() error {
 		return err
 	}
 	d.handleList = resize(d.handleList, d.handles)
-	return readHandles(raw, d.handleList)
+	return readHandles(raw, d.handleList, d.version == 1)
 }
 
 // choose marks the runs of wanted series that may have samples in range.

@@ -19,6 +19,7 @@ type encoder struct {
 	extras  vectors[uint64]
 	firsts  firstsCoder
 	pairs   []byte
+	dense   []byte
 	body    []byte // of the statistics
 	escapes []byte
 
@@ -81,7 +82,7 @@ func (e *encoder) appendColumns(b *Batch, l *layout) {
 	l.first, l.span = e.times.bounds()
 	c := &e.columns
 	c[sectionTable] = e.appendTable(c[sectionTable], b)
-	c[sectionHandles] = appendHandles(c[sectionHandles], b.Handles)
+	c[sectionHandles] = e.appendHandles(c[sectionHandles], b.Handles)
 	c[sectionKeys] = appendStrings(c[sectionKeys], b.Keys)
 	c[sectionTimeFirsts], c[sectionTimeTurns] =
 		e.times.append(c[sectionTimeFirsts], c[sectionTimeTurns], l.first)

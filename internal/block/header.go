@@ -118,22 +118,28 @@ func (l *layout) seal(dst []byte, start int) []byte {
 	return binary.LittleEndian.AppendUint64(dst, xxh3.Hash(dst[start:]))
 }
 
-// parse checks the checksum, then the header, and takes the block apart.
+// parse gives a block taken apart.
 func parse(body []byte) (*layout, error) {
+	l := new(layout)
+	return l, l.parse(body)
+}
+
+// parse checks the checksum, then the header, and takes the block apart.
+func (l *layout) parse(body []byte) error {
 	end := len(body) - checksum
 	if end < 2 || binary.LittleEndian.Uint64(body[end:]) != xxh3.Hash(body[:end]) {
-		return nil, fmt.Errorf("%w: the checksum of its %d bytes does not match", ErrCorrupt, len(body))
+		return fmt.Errorf("%w: the checksum of its %d bytes does not match", ErrCorrupt, len(body))
 	}
 	if body[0] < 1 || body[0] > version {
-		return nil, fmt.Errorf("%w: %d", ErrVersion, body[0])
+		return fmt.Errorf("%w: %d", ErrVersion, body[0])
 	}
-	l := &layout{header: header{version: body[0], flags: body[1]}}
+	*l = layout{header: header{version: body[0], flags: body[1]}}
 	budget := uint64(free) + perByte*uint64(len(body))
 	c := &cursor{data: body[2:end]}
 	for _, n := range [...]*int{&l.handles, &l.keys, &l.samples, &l.texts} {
 		v := c.uvarint()
 		if v > budget {
-			return nil, fmt.Errorf("%w: it counts %d of something in %d bytes", ErrCorrupt, v, len(body))
+			return fmt.Errorf("%w: it counts %d of something in %d bytes", ErrCorrupt, v, len(body))
 		}
 		*n = int(v)
 	}
@@ -141,12 +147,9 @@ func parse(body []byte) (*layout, error) {
 		l.first, l.span = c.varint(), c.uvarint()
 	}
 	if l.flags&^flagsKnown != 0 || l.span > uint64(math.MaxInt64)-uint64(l.first) {
-		return nil, fmt.Errorf("%w: its header makes no sense", ErrCorrupt)
+		return fmt.Errorf("%w: its header makes no sense", ErrCorrupt)
 	}
-	if err := l.locate(c, budget); err != nil {
-		return nil, err
-	}
-	return l, nil
+	return l.locate(c, budget)
 }
 
 // locate reads the directory and finds the sections.

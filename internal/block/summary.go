@@ -30,7 +30,7 @@ type Summary struct {
 func Summarize(dst []Summary, body []byte, handles []sample.Handle) ([]Summary, error) {
 	d := decoders.Get().(*decoder)
 	defer func() {
-		d.layout = nil
+		d.layout, d.space = nil, layout{} // it points into the body
 		decoders.Put(d)
 	}()
 	out, err := d.summarize(dst, body, handles)
@@ -41,8 +41,8 @@ func Summarize(dst []Summary, body []byte, handles []sample.Handle) ([]Summary, 
 }
 
 func (d *decoder) summarize(dst []Summary, body []byte, handles []sample.Handle) ([]Summary, error) {
-	var err error
-	if d.layout, err = parse(body); err != nil {
+	d.layout = &d.space
+	if err := d.parse(body); err != nil {
 		return nil, err
 	}
 	if err := d.open(); err != nil {

@@ -228,6 +228,38 @@ func TestTheHigherEffortSaysTheSame(t *testing.T) {
 	}
 }
 
+// TestDenseHandlesComeBack writes handles that are dense in their shards, and
+// such as nearly are.
+func TestDenseHandlesComeBack(t *testing.T) {
+	for seed := range uint64(400) {
+		r := rand.New(rand.NewPCG(seed, 13))
+		var b, got Batch
+		for shard := sample.Handle(r.IntN(3)); len(b.Handles) < 300; shard += sample.Handle(1 + r.IntN(3)*r.IntN(2)) {
+			n := []int{0, 1, 2, 3, 254, 255, 256}[r.IntN(7)]
+			for o := range n {
+				if seed%4 != 0 || r.IntN(200) > 0 {
+					b.AddSample(sample.Sample{Time: 1, Value: sample.IntValue(int64(o))})
+					b.EndRun(shard<<32|sample.Handle(o), sample.Int64)
+				}
+			}
+		}
+		if seed%5 == 0 {
+			i, k := r.IntN(len(b.Handles)), r.IntN(len(b.Handles))
+			b.Handles[i], b.Handles[k] = b.Handles[k], b.Handles[i]
+		}
+		if seed%7 == 0 {
+			b.Handles[len(b.Handles)-1] |= 1<<63 | 1<<40
+		}
+		body, err := Encode(nil, &b)
+		if err == nil {
+			err = Decode(&got, body)
+		}
+		if err != nil || !slices.Equal(got.Handles, b.Handles) {
+			t.Fatalf("seed %d: %v, or not the same handles", seed, err)
+		}
+	}
+}
+
 func FuzzSummarize(f *testing.F) {
 	for seed := range uint64(4) {
 		m := longModel(seed)

@@ -36,7 +36,7 @@ func (d *decoder) readUniform(dst *Batch) (ok bool, err error) {
 	n := d.handles
 	dst.Handles = grow(dst.Handles, n)
 	if raw, err = d.section(sectionHandles); err == nil {
-		err = readHandles(raw, dst.Handles)
+		err = readHandles(raw, dst.Handles, d.version == 1)
 	}
 	if err != nil {
 		return false, err
@@ -212,7 +212,7 @@ func (e *encoder) appendUniform(b *Batch, l *layout, u uniform) {
 		table = binary.AppendUvarint(table, uint64(runs-2))
 	}
 	c[sectionTable] = table
-	c[sectionHandles] = appendHandles(c[sectionHandles], b.Handles)
+	c[sectionHandles] = e.appendHandles(c[sectionHandles], b.Handles)
 	c[sectionTimeFirsts], c[sectionTimeTurns] = e.times.append(c[sectionTimeFirsts], c[sectionTimeTurns], l.first)
 
 	e.numbers, e.forms = resize(e.numbers, b.Samples()), resize(e.forms, runs)
