@@ -42,8 +42,8 @@ func (s *Store) makeFolder(parent, name string, table bool) error {
 	return s.cfg.FS.Rename(making, s.cfg.FS.PathJoin(parent, name))
 }
 
-// openInstance opens Pebble in a folder. Nothing is compressed, since blocks
-// are.
+// openInstance opens Pebble in a folder. Tables are not compressed, since
+// blocks are; journals are, whose registrations are text.
 func (s *Store) openInstance(path string, table bool, mode openMode) (*instance, error) {
 	if mode != mustMake {
 		if err := manifest.Check(s.cfg.FS, path); err != nil {
@@ -73,13 +73,15 @@ func (s *Store) openInstance(path string, table bool, mode openMode) (*instance,
 		EventListener:         s.listener(i, l),
 	}
 	opts.Experimental.CompactionScheduler = newPermits(i)
+	compression := sstable.SnappyCompression
 	if table {
+		compression = sstable.NoCompression
 		opts.Experimental.ValueSeparationPolicy = separation
 	}
 	for i := range opts.Levels {
 		opts.Levels[i].FilterPolicy = engine.NoFilterPolicy
 		opts.Levels[i].BlockSize = 32 << 10
-		opts.Levels[i].Compression = func() *sstable.CompressionProfile { return sstable.NoCompression }
+		opts.Levels[i].Compression = func() *sstable.CompressionProfile { return compression }
 	}
 	db, err := engine.Open(path, opts)
 	if cause := g.failure(); cause != nil {
