@@ -28,6 +28,9 @@ func (g *group) reset(kind sample.Kind) {
 // It stops and gives false when that takes more than a number of new cells.
 func (g *group) add(f Function, kind sample.Kind, cells []Cell, most int) bool {
 	g.next = 0
+	if len(g.cells) == 0 {
+		g.cells = slices.Grow(g.cells, min(len(cells), max(most, 0)))
+	}
 	made := 0
 	for _, c := range cells {
 		f.convert(&c, kind, g.kind)

@@ -59,15 +59,7 @@ func (r *reading) read(ctx context.Context, series []query.SeriesInfo) ([][]resu
 		r.release(made)
 		return nil, err
 	}
-	out := make([][]result, len(series))
-	for i, t := range tasks {
-		for k, m := range made[i] {
-			if len(m.cells) > 0 || m.columns != nil {
-				place := t.wanted.places[t.first+k]
-				out[place] = append(out[place], m)
-			}
-		}
-	}
+	out := bySeries(len(series), tasks, made)
 	for _, list := range out {
 		slices.SortFunc(list, func(a, b result) int { // weeks, and areas within a week, have no order yet
 			if a.from < b.from {
@@ -77,6 +69,28 @@ func (r *reading) read(ctx context.Context, series []query.SeriesInfo) ([][]resu
 		})
 	}
 	return out, nil
+}
+
+// bySeries gives each of n series the results that have something of it.
+func bySeries(n int, tasks []task, made [][]result) [][]result {
+	counts, total := make([]int, n), 0
+	each := func(do func(place int, m *result)) {
+		for i := range tasks {
+			t := &tasks[i]
+			for k := range made[i] {
+				if m := &made[i][k]; len(m.cells) > 0 || m.columns != nil {
+					do(t.wanted.places[t.first+k], m)
+				}
+			}
+		}
+	}
+	each(func(place int, _ *result) { counts[place]++; total++ })
+	all, out := make([]result, total), make([][]result, n)
+	for place, count := range counts {
+		out[place], all = all[:0:count], all[count:]
+	}
+	each(func(place int, m *result) { out[place] = append(out[place], *m) })
+	return out
 }
 
 // release gives back what results hold.

@@ -149,15 +149,12 @@ func join(info *query.SeriesInfo, list []result) *query.Points {
 // Windows reads series by windows; see query.Source. All of one call sees each
 // journal as of one moment.
 func (s *Source) Windows(ctx context.Context, r query.Reading, w query.Windowing, yield func(*query.SeriesInfo, []query.Cell) error) error {
+	var cells []query.Cell // of one series after the other
 	return s.read(ctx, &reading{Source: s, Reading: r, windowing: &w}, func(info *query.SeriesInfo, list []result) error {
 		if len(list) == 1 {
 			return yield(info, list[0].cells)
 		}
-		n := 0
-		for i := range list {
-			n += len(list[i].cells)
-		}
-		cells := make([]query.Cell, 0, n)
+		cells = cells[:0]
 		for i := range list {
 			cells = w.Join(cells, info.Kind, list[i].cells)
 		}
