@@ -60,6 +60,15 @@ func (b *Book) SealVolume(ctx context.Context, w sample.Week, revision int) erro
 	if _, err := b.Volume(ctx, w, revision); err != nil {
 		return err // a revision that has no volume is not begun
 	}
+	if revision > 0 {
+		// One journal may be a revision ahead where a seal was cut short. All
+		// go on together, or a journal would skip a revision that others fill.
+		if before, err := b.Volume(ctx, w, revision-1); err != nil {
+			return err
+		} else if before.State == VolumeOpen {
+			return fmt.Errorf("volume %s: %w; seal it first", VolumeID{w, revision - 1}, ErrOpen)
+		}
+	}
 	for partition := range week.Partitions {
 		if err := b.seal(ctx, store.JournalID{Week: w, Partition: partition}, revision); err != nil {
 			return err

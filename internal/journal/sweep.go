@@ -2,7 +2,9 @@ package journal
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -30,11 +32,17 @@ func (b *Book) Sweep(ctx context.Context, w sample.Week, revision int, before []
 		return 0, nil
 	}
 	v, err := b.turn(ctx, id, func(v *VolumeRecord) (bool, error) { return v.remove(limits, now), nil })
-	if err != nil || v.State == VolumeDropped {
+	if err != nil {
 		return 0, err
 	}
+	if v.State == VolumeDropped { // the drop removes them all
+		for partition := range before {
+			b.Journal(store.JournalID{Week: w, Partition: partition}).forget(revision, math.MaxUint64)
+		}
+		return 0, nil
+	}
 	removed := 0
-	for partition := range limits {
+	for partition := range v.Removed {
 		n, err := b.sweepPartition(ctx, &v, partition)
 		removed += n
 		if err != nil {
@@ -48,10 +56,17 @@ func (b *Book) Sweep(ctx context.Context, w sample.Week, revision int, before []
 }
 
 // sweepPartition removes what the record says is to be removed and is not yet.
+// The record may be ahead of what this process has read of the journal, where
+// another raised it and was cut short: it reads on, or that would stay for ever.
 func (b *Book) sweepPartition(ctx context.Context, v *VolumeRecord, partition int) (int, error) {
 	from, to := at(v.Swept, partition), at(v.Removed, partition)
 	j := b.Journal(store.JournalID{Week: v.Week, Partition: partition})
 	var keys []store.ItemKey
+	if from < to && j.Snapshot().Cut < to {
+		if err := j.Refresh(ctx); err != nil {
+			return 0, err
+		}
+	}
 	j.View(func(s *State) {
 		for _, r := range s.retired {
 			if r.Revision == v.Revision && r.At >= from && r.At < to {
@@ -60,7 +75,8 @@ func (b *Book) sweepPartition(ctx context.Context, v *VolumeRecord, partition in
 		}
 	})
 	if len(keys) > 0 {
-		if err := b.store.Delete(ctx, v.Table, keys); err != nil {
+		// A table that is gone was dropped meanwhile, and they with it.
+		if err := b.store.Delete(ctx, v.Table, keys); err != nil && !errors.Is(err, store.ErrNoTable) {
 			return 0, err
 		}
 	}
@@ -109,6 +125,14 @@ func (j *Journal) forget(revision int, before uint64) {
 // that no entry names and that can never be named: those of epochs before the
 // last one of their journal. It gives how many it removed. The store has to be
 // able to list a table's keys.
+//
+// A flush of the last epoch may yet be named, and is left alone; so is a merge.
+// One of an epoch before was named before that epoch, which has been read by
+// then, or never is: its writer is fenced, and its merge does not count. The
+// nonce says whose flush it is. One of version 1 was random: where it names no
+// partition of the week it is left while it may be of any journal's last epoch;
+// where by chance it does, its writer is of a program before this one, and no
+// two programs hold one embedded store.
 func (b *Book) SweepOrphans(ctx context.Context, w sample.Week, revision int) (int, error) {
 	lister, ok := b.store.(store.Lister)
 	if !ok {
@@ -124,7 +148,10 @@ func (b *Book) SweepOrphans(ctx context.Context, w sample.Week, revision int) (i
 	}
 	// The keys first, the journals after: what is named in between is known.
 	var keys []store.ItemKey
-	if err := lister.Keys(ctx, v.Table, func(k store.ItemKey) bool { keys = append(keys, k); return true }); err != nil {
+	switch err := lister.Keys(ctx, v.Table, func(k store.ItemKey) bool { keys = append(keys, k); return true }); {
+	case errors.Is(err, store.ErrNoTable):
+		return 0, nil // dropped meanwhile
+	case err != nil:
 		return 0, fmt.Errorf("orphans of volume %s, revision %d: %w", w, revision, err)
 	}
 	orphans := keys
@@ -136,13 +163,17 @@ func (b *Book) SweepOrphans(ctx context.Context, w sample.Week, revision int) (i
 		j.View(func(s *State) {
 			epoch, taken := s.Epoch()
 			orphans = slices.DeleteFunc(orphans, func(k store.ItemKey) bool {
-				mayCome := partitionOf(k.Flush) == partition && (!taken || k.Flush.Epoch >= epoch)
-				return mayCome || s.NamesFlush(k.Flush)
+				of := partitionOf(k.Flush)
+				ours := of == partition || of >= week.Partitions
+				return ours && (!taken || k.Flush.Epoch >= epoch) || s.NamesFlush(k.Flush)
 			})
 		})
 	}
 	if len(orphans) == 0 {
 		return 0, nil
 	}
-	return len(orphans), b.store.Delete(ctx, v.Table, orphans)
+	if err := b.store.Delete(ctx, v.Table, orphans); err != nil && !errors.Is(err, store.ErrNoTable) {
+		return 0, fmt.Errorf("orphans of volume %s, revision %d: %w", w, revision, err)
+	}
+	return len(orphans), nil
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -95,8 +96,8 @@ func (b *Book) Volumes(ctx context.Context, w sample.Week) ([]VolumeRecord, erro
 	}
 	var out []VolumeRecord
 	for _, r := range records {
-		var revision int
-		if _, err := fmt.Sscanf(r.Key[strings.LastIndexByte(r.Key, '/')+1:], "%d", &revision); err != nil {
+		revision, err := strconv.Atoi(r.Key[strings.LastIndexByte(r.Key, '/')+1:])
+		if err != nil {
 			return nil, fmt.Errorf("%w: record %s names no revision", ErrCorrupt, r.Key)
 		}
 		v, err := parseVolume(VolumeID{w, revision}, r)
