@@ -165,7 +165,10 @@ func (b *Book) SweepOrphans(ctx context.Context, w sample.Week, revision int) (i
 			orphans = slices.DeleteFunc(orphans, func(k store.ItemKey) bool {
 				of := partitionOf(k.Flush)
 				ours := of == partition || of >= week.Partitions
-				return ours && (!taken || k.Flush.Epoch >= epoch) || s.NamesFlush(k.Flush)
+				if !taken { // what was listed before cannot be a flush of an epoch that is not there
+					return of == partition
+				}
+				return ours && k.Flush.Epoch >= epoch || s.NamesFlush(k.Flush)
 			})
 		})
 	}
