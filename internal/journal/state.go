@@ -12,6 +12,12 @@ import (
 
 // State is what a journal says up to a position: the fold of its entries. It
 // is not safe for concurrent use; Journal guards it.
+//
+// It is kept for as long as the week is known. A week of one partition, flushed
+// every ten seconds by one gateway and merged each minute, keeps 19.6 MB of
+// commits, 3.5 MB of flush ids and, until it is swept, 3.4 MB of what was
+// replaced (BenchmarkWeekInMemory). The ids are kept since an orphan is what is
+// not among them.
 type State struct {
 	next     uint64 // the position after the last entry
 	epoch    uint64 // the position after the last epoch entry; 0: there is none
