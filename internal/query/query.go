@@ -37,7 +37,7 @@ type Source interface {
 
 	// Windows is Samples for what a function makes of the samples of each
 	// window: cells in the series' kind, in order of time, one a window, none
-	// without samples. The cells are the caller's.
+	// without samples. The cells are valid only during the call.
 	Windows(ctx context.Context, r Reading, w Windowing, yield func(*SeriesInfo, []Cell) error) error
 }
 
