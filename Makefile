@@ -6,16 +6,19 @@ SHELL := bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
-KILLS ?= 30
-SEED  ?=
-BENCH ?= Ingest
-COUNT ?= 1
+KILLS  ?= 50
+SEED   ?=
+BENCH  ?= Ingest
+COUNT  ?= 1
+TIME   ?= 30s
+VALUES ?= 20000000
+ROUNDS ?= 2
 
 LINTER := .cache/golangci-lint
 
 .PHONY: help
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2; n++ } END { print "help: " n " targets" }' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2; n++ } END { print "help: " n " targets" }' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## compile bin/weir
@@ -32,6 +35,14 @@ check: $(LINTER) ## format, vet, lint, architecture and short tests, in under tw
 .PHONY: bench
 bench: build ## ingest on the real server; BENCH=. for all benchmarks, COUNT=<runs of each>
 	@BENCH='$(BENCH)' COUNT='$(COUNT)' tools/bench.sh
+
+.PHONY: bench-peers
+bench-peers: build ## Weir beside Debian's victoria-metrics, with limits; VALUES=<n> ROUNDS=<n>
+	@VALUES='$(VALUES)' ROUNDS='$(ROUNDS)' tools/bench-peers.sh
+
+.PHONY: fuzz
+fuzz: ## run each fuzz test for TIME=30s, in about 10 minutes all together (TIME=10m: hours)
+	@TIME='$(TIME)' tools/fuzz.sh
 
 .PHONY: crash
 crash: build ## kill the real process and look for what was lost; KILLS=<n> SEED=<n>

@@ -1,21 +1,17 @@
 package bench
 
 import (
-	"bytes"
 	"errors"
 	"flag"
-	"io/fs"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"weir/internal/simulate"
 	"weir/test/harness"
 )
 
@@ -76,7 +72,7 @@ type result struct {
 // ingest sends that many values to an instance of its own, under the profiler
 // where a file is named for it.
 func ingest(b *testing.B, values int, profile string) result {
-	bodies, n := render(b, values)
+	sent := render(b, fleet(*hosts, steps(values, *hosts)))
 	flags := []string{}
 	admin := ""
 	if profile != "" {
@@ -88,7 +84,7 @@ func ingest(b *testing.B, values int, profile string) result {
 	}
 	server := harness.NewServer(b, flags...)
 	client := server.Up(b)
-	r := result{values: n}
+	r := result{values: sent.values}
 	pid := server.PID()
 	var profiled sync.WaitGroup
 	if profile != "" {
@@ -96,7 +92,7 @@ func ingest(b *testing.B, values int, profile string) result {
 	}
 	before := cpuOf(b, pid)
 	began := time.Now()
-	send(b, server.URL(), bodies)
+	send(b, server.URL(), sent.bodies)
 	r.answered = time.Since(began)
 	if _, err := client.Settled(b.Context(), 2*time.Minute); err != nil {
 		b.Fatal(err)
@@ -119,68 +115,6 @@ func ingest(b *testing.B, values int, profile string) result {
 	}
 	r.folder = folderSize(b, filepath.Join(server.Data, "store"))
 	return r
-}
-
-func render(b *testing.B, values int) ([][]byte, int) {
-	c := simulate.Default()
-	c.Count = *hosts
-	c.For = time.Duration(max(values/(10**hosts), 1)) * 10 * time.Second
-	fleet, err := simulate.New("hosts", c)
-	if err != nil {
-		b.Fatal(err)
-	}
-	var bodies [][]byte
-	n := 0
-	for {
-		batch, more := fleet.Next(nil, *lines)
-		if !more {
-			return bodies, n
-		}
-		bodies = append(bodies, batch.Body)
-		n += batch.Samples
-	}
-}
-
-func send(b *testing.B, url string, bodies [][]byte) {
-	next := make(chan []byte)
-	var all sync.WaitGroup
-	for range *connections {
-		all.Go(func() {
-			for body := range next {
-				for !post(b, url+"/write?precision=ns", body) {
-					time.Sleep(50 * time.Millisecond)
-				}
-			}
-		})
-	}
-	for _, body := range bodies {
-		next <- body
-	}
-	close(next)
-	all.Wait()
-}
-
-// post sends one request and says whether it is to be sent again: no.
-func post(b *testing.B, url string, body []byte) bool {
-	request, err := http.NewRequestWithContext(b.Context(), http.MethodPost, url, bytes.NewReader(body))
-	if err != nil {
-		b.Error(err)
-		return true
-	}
-	answer, err := http.DefaultClient.Do(request)
-	if err != nil {
-		b.Error(err)
-		return true
-	}
-	defer answer.Body.Close()
-	switch answer.StatusCode {
-	case http.StatusNoContent:
-	case http.StatusServiceUnavailable:
-		return false
-	default:
-		b.Errorf("%s answered %s", url, answer.Status)
-	}
-	return true
 }
 
 func takeProfile(b *testing.B, admin, file string) {
@@ -220,60 +154,4 @@ func dearest(b *testing.B, profile, order string) string {
 	}
 	_, table, _ := strings.Cut(string(out), "flat%")
 	return table
-}
-
-// cpuOf gives the user and system time of a process (proc(5): fields 14 and
-// 15 of stat, in ticks of 10 ms).
-func cpuOf(b *testing.B, pid int) time.Duration {
-	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
-	if err != nil {
-		b.Fatal(err)
-	}
-	fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
-	var ticks int64
-	for _, f := range fields[11:13] {
-		n, err := strconv.ParseInt(f, 10, 64)
-		if err != nil {
-			b.Fatal(err)
-		}
-		ticks += n
-	}
-	return time.Duration(ticks) * 10 * time.Millisecond
-}
-
-// peakOf gives the peak resident memory of a process, in bytes.
-func peakOf(b *testing.B, pid int) int64 {
-	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
-	if err != nil {
-		b.Fatal(err)
-	}
-	for line := range strings.Lines(string(text)) {
-		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
-			kb, err := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
-			if err != nil {
-				b.Fatal(err)
-			}
-			return kb << 10
-		}
-	}
-	b.Fatal("the system does not tell a process's peak memory")
-	return 0
-}
-
-func folderSize(b *testing.B, dir string) int64 {
-	var n int64
-	err := filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		info, err := d.Info()
-		if err == nil {
-			n += info.Size()
-		}
-		return err
-	})
-	if err != nil {
-		b.Fatal(err)
-	}
-	return n
 }

@@ -57,7 +57,7 @@ func (s *Server) run(ctx context.Context, stdout io.Writer, arguments []string) 
 	command := exec.CommandContext(ctx, s.binary, arguments...)
 	command.Env = environment(s.URL())
 	command.Stdout, command.Stderr = stdout, &stderr
-	command.SysProcAttr = childAttributes()
+	command.SysProcAttr = ChildAttributes()
 	err := command.Run()
 	result := Result{Stderr: stderr.String()}
 	var exit *exec.ExitError

@@ -2,7 +2,7 @@ package harness
 
 import "syscall"
 
-// childAttributes makes the kernel end a child whose test process died.
-func childAttributes() *syscall.SysProcAttr {
+// ChildAttributes makes the kernel end a child whose test process died.
+func ChildAttributes() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 }

@@ -4,6 +4,6 @@ package harness
 
 import "syscall"
 
-// childAttributes has nothing to add where the kernel can't tie a child's
+// ChildAttributes has nothing to add where the kernel can't tie a child's
 // life to its parent's.
-func childAttributes() *syscall.SysProcAttr { return nil }
+func ChildAttributes() *syscall.SysProcAttr { return nil }

@@ -75,7 +75,7 @@ func (s *Server) Start(flags ...string) error {
 	command := exec.Command(s.binary, arguments...)
 	command.Env = environment(s.URL())
 	command.Stdout, command.Stderr = s.output, s.output
-	command.SysProcAttr = childAttributes()
+	command.SysProcAttr = ChildAttributes()
 	fmt.Fprintf(s.output, "--- weir %s\n", strings.Join(arguments, " "))
 	if err := command.Start(); err != nil {
 		return fmt.Errorf("harness: start weir: %w", err)
