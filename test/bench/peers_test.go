@@ -13,7 +13,7 @@ var (
 	peer   = flag.String("peer", "", "path of victoria-metrics; without it nothing is compared")
 	rounds = flag.Int("rounds", 2, "how often each system takes everything in; the best counts")
 	within = flag.Duration("within", 12*time.Minute, "no further round begins that would end later")
-	quiet  = flag.Duration("quiet", 6*time.Second, "how long Weir's weeks must not change until they count as merged")
+	quiet  = flag.Duration("quiet", 70*time.Second, "how long Weir's counts of merging must not change until all counts as merged")
 	report = flag.String("report", "", "file for all figures, the table and the verdict")
 
 	readHosts = flag.Int("read-hosts", 300, "hosts that are read")
@@ -61,18 +61,23 @@ func TestPeers(t *testing.T) {
 
 // intake is what taking everything in cost.
 type intake struct {
-	system            string
-	values            int
-	answered          time.Duration
-	cpu, merged       time.Duration // until committed; until merged
-	peak, atRest, run int64
+	system       string
+	values       int
+	answered     time.Duration
+	cpu, merged  time.Duration // until committed; until merged
+	peak, atRest int64
+	items        int64 // bytes of Weir's items alone
 }
 
 func (i intake) String() string {
 	n := float64(i.values)
-	return fmt.Sprintf("%-15s %d values: answered in %.1f s, CPU %.0f ns a value until committed, %.0f until merged, peak %.0f MiB, %.3f B a value at rest",
-		i.system, i.values, i.answered.Seconds(), float64(i.cpu.Nanoseconds())/n, float64(i.merged.Nanoseconds())/n,
-		float64(i.peak)/(1<<20), float64(i.atRest)/n)
+	items := ""
+	if i.items > 0 {
+		items = fmt.Sprintf(" (items alone %.3f)", float64(i.items)/n)
+	}
+	return fmt.Sprintf("%-15s %d values: answered in %.1f s, CPU %.0f ns a value until committed, merging %.0f more, peak %.0f MiB, %.3f B a value at rest%s",
+		i.system, i.values, i.answered.Seconds(), float64(i.cpu.Nanoseconds())/n, float64((i.merged-i.cpu).Nanoseconds())/n,
+		float64(i.peak)/(1<<20), float64(i.atRest)/n, items)
 }
 
 // better takes the best of each figure.
@@ -81,7 +86,7 @@ func (i intake) better(other intake) intake {
 		return other
 	}
 	i.cpu, i.merged = min(i.cpu, other.cpu), min(i.merged, other.merged)
-	i.peak, i.atRest = min(i.peak, other.peak), min(i.atRest, other.atRest)
+	i.peak, i.atRest, i.items = min(i.peak, other.peak), min(i.atRest, other.atRest), min(i.items, other.items)
 	i.answered = min(i.answered, other.answered)
 	return i
 }
@@ -104,6 +109,13 @@ func takeIn(t *testing.T, start starter, sent load) intake {
 	result.peak = peakOf(t, where.pid)
 	if got := countAll(t, system, sent); got != sent.values {
 		t.Fatalf("%s counts %d of %d values", system.name(), got, sent.values)
+	}
+	if w, ok := system.(*weir); ok {
+		var err error
+		result.items, err = w.items(t.Context())
+		must(t, err)
+		must(t, system.stop())
+		w.again(t) // a start cleans up
 	}
 	must(t, system.stop())
 	result.atRest = atRest(t, where.folder)

@@ -52,7 +52,7 @@ func judge(best [2]intake, r readings) []limit {
 	return []limit{
 		{"server CPU a value until committed, ns", "cpu", perValue(us.cpu, us), perValue(them.cpu, them), 0.5},
 		{"peak resident memory, MiB", "mem", float64(us.peak) / (1 << 20), float64(them.peak) / (1 << 20), 2},
-		{"bytes a value at rest, merged", "disk", float64(us.atRest) / float64(us.values), float64(them.atRest) / float64(them.values), 1},
+		{"bytes a value at rest, folder, merged", "disk", float64(us.atRest) / float64(us.values), float64(them.atRest) / float64(them.values), 1},
 		{"one field of a host, 1 h by the minute, ms", "minute", ms(r.minutes[0].median), ms(r.minutes[1].median), 2},
 		{"ten fields by hour and host, all hosts, ms", "hour", ms(r.hours[0].median), ms(r.hours[1].median), 0.2},
 	}

@@ -1,9 +1,9 @@
 package bench
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -62,28 +62,54 @@ func (w *weir) commit(ctx context.Context) error {
 	return err
 }
 
-// merge waits until what the weeks say of themselves (items, bytes, what is on
-// disk) has not changed for a while.
+// merge waits until the counts of merging and sweeping have not changed for a
+// while that is longer than merge.settle and merge.grace.
 func (w *weir) merge(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 3*w.quiet)
 	defer cancel()
-	var last []byte
+	var last string
 	since := time.Now()
 	for time.Since(since) < w.quiet {
-		answer, err := w.client.Do(ctx, harness.Request{Path: "/api/v1/weeks"})
+		answer, err := w.client.Do(ctx, harness.Request{Path: "/metrics"})
 		if err != nil {
 			return fmt.Errorf("merging did not come to rest: %w", err)
 		}
-		if answer.Status != http.StatusOK {
-			return fmt.Errorf("/api/v1/weeks: %s", answer)
+		if now := mergeCounts(answer); now != last {
+			last, since = now, time.Now()
 		}
-		if !bytes.Equal(answer.Body, last) {
-			last, since = answer.Body, time.Now()
-		}
-		time.Sleep(100 * time.Millisecond)
+		time.Sleep(500 * time.Millisecond)
+	}
+	if last == "" {
+		return errors.New("/metrics has no weir_merge_ line")
 	}
 	return nil
 }
+
+func mergeCounts(metrics harness.Answer) string {
+	var counts strings.Builder
+	for line := range strings.Lines(string(metrics.Body)) {
+		if strings.HasPrefix(line, "weir_merge_") {
+			counts.WriteString(line)
+		}
+	}
+	return counts.String()
+}
+
+// items gives the bytes of all items that count.
+func (w *weir) items(ctx context.Context) (int64, error) {
+	var weeks []struct {
+		Bytes int64 `json:"bytes"`
+	}
+	err := w.client.JSON(ctx, "/api/v1/weeks", &weeks)
+	n := int64(0)
+	for _, week := range weeks {
+		n += week.Bytes
+	}
+	return n, err
+}
+
+// again starts the process once more on its folder.
+func (w *weir) again(t testing.TB) { w.client = w.server.Up(t) }
 
 func (w *weir) stop() error {
 	w.client.Close()
