@@ -24,6 +24,7 @@ type Attempt struct {
 	Client  int
 	Samples []Sample
 	Outcome Outcome
+	Fate    Fate
 	Sends   int     // how often it was sent
 	Weeks   []int64 // those that its samples may lie in, as weeksAgo counts
 }
@@ -93,6 +94,16 @@ func (s *Source) Make() *Attempt {
 	if s.random.IntN(3) > 0 && !slices.Contains(a.Weeks, 0) {
 		a.Weeks[0] = 0 // most of what devices send is of the present
 	}
+	return s.fill(a)
+}
+
+// MakeIn makes an attempt of one week.
+func (s *Source) MakeIn(ago int64) *Attempt {
+	return s.fill(&Attempt{Number: s.next(), Client: s.client, Weeks: []int64{ago}})
+}
+
+// fill adds the lines.
+func (s *Source) fill(a *Attempt) *Attempt {
 	lines := 1 + s.random.IntN(maxLines)
 	fresh := s.random.IntN(4) == 0
 	for i := range lines {
@@ -100,7 +111,7 @@ func (s *Source) Make() *Attempt {
 		if fresh {
 			lane = "n" + strconv.FormatUint(a.Number, 10)
 		}
-		ago := a.Weeks[s.random.IntN(weeks)]
+		ago := a.Weeks[s.random.IntN(len(a.Weeks))]
 		at := slotStart(s.monday, ago, a.Number) + int64(i)*lineStep
 		a.addLine(s.client, lane, at, i)
 	}

@@ -42,18 +42,21 @@ type Report struct {
 	Doubled    int // found more often than they may be
 	Wrong      int // found with another value
 	Strangers  int // found, never sent
-	Answered   int // answered, found or not
+	Back       int // discarded, and found
+	Answered   int // answered, found or not, but for those that may be gone
 	Unanswered int // never answered, and found
+	Discarded  int // answered, may be gone, and not found
+	Unknown    int // not answered, may be gone, and not found
 	Examples   []string
 }
 
 // Err gives an error unless the report is clean.
 func (r Report) Err() error {
-	if r.Lost+r.Doubled+r.Wrong+r.Strangers == 0 {
+	if r.Lost+r.Doubled+r.Wrong+r.Strangers+r.Back == 0 {
 		return nil
 	}
-	text := fmt.Sprintf("%s: %d answered samples lost, %d doubled, %d with a wrong value, %d never sent",
-		r.Rule.Name, r.Lost, r.Doubled, r.Wrong, r.Strangers)
+	text := fmt.Sprintf("%s: %d answered samples lost, %d doubled, %d with a wrong value, %d never sent, %d discarded and there",
+		r.Rule.Name, r.Lost, r.Doubled, r.Wrong, r.Strangers, r.Back)
 	for _, example := range r.Examples {
 		text += "\n    " + example
 	}
@@ -93,11 +96,15 @@ func (r *Report) sample(a *Attempt, s Sample, values []string) {
 	least, most := 0, r.Rule.Unanswered
 	if a.Outcome == Answered {
 		least, most = r.Rule.Answered[0], r.Rule.Answered[1]
-		r.Answered++
-	} else if len(values) > 0 {
-		r.Unanswered++
 	}
+	if a.Fate != Kept {
+		least = 0
+	}
+	r.count(a, len(values))
 	switch {
+	case a.Fate == Gone && len(values) > 0:
+		r.Back++
+		r.example("attempt %d: %v at %d was discarded, and is there", a.Number, s.Series, s.Time)
 	case len(values) < least:
 		r.Lost++
 		r.example("attempt %d, answered, sent %d times: %v at %d = %s is not there", a.Number, a.Sends, s.Series, s.Time, s.Value)
@@ -111,6 +118,29 @@ func (r *Report) sample(a *Attempt, s Sample, values []string) {
 			r.example("attempt %d: %v at %d = %s reads %s", a.Number, s.Series, s.Time, s.Value, value)
 		}
 	}
+}
+
+func (r *Report) count(a *Attempt, found int) {
+	switch gone := a.Fate != Kept && found == 0; {
+	case gone && a.Outcome == Answered:
+		r.Discarded++
+	case gone:
+		r.Unknown++
+	case a.Outcome == Answered:
+		r.Answered++
+	case found > 0:
+		r.Unanswered++
+	}
+}
+
+// checkDiscarded holds the samples of dropped volumes against those that are
+// gone: the answered ones, and any of the others.
+func checkDiscarded(dropped uint64, report Report, resend bool) error {
+	least, most := uint64(report.Discarded), uint64(report.Discarded+report.Unknown)
+	if dropped < least || dropped > most && !resend {
+		return fmt.Errorf("dropped volumes had %d samples; %d answered ones are gone, and at most %d others", dropped, least, report.Unknown)
+	}
+	return nil
 }
 
 // sameFound says which samples one tally has and the other lacks.
@@ -133,10 +163,10 @@ func sameFound(read, items *Tally) error {
 }
 
 // checkLedger holds the settled ledger against what the items have. The
-// accepted samples of attempts that were sent once are the answered ones and
-// those unanswered ones that were found; of samples sent again, copies that
+// accepted samples of attempts that were sent once are the answered ones,
+// those unanswered ones that were found, and what dropped volumes had; of samples sent again, copies that
 // overwrote each other within a flush are counted by the ledger alone.
-func checkLedger(ledger harness.Ledger, report Report, items *Tally, resend bool) error {
+func checkLedger(ledger harness.Ledger, report Report, items *Tally, dropped uint64, resend bool) error {
 	var wrong []error
 	if !ledger.Balanced() || ledger.InFlight != 0 {
 		wrong = append(wrong, errors.New("accepted is not stored, or something is unproven"))
@@ -144,12 +174,12 @@ func checkLedger(ledger harness.Ledger, report Report, items *Tally, resend bool
 	if ledger.DeadLettered+ledger.Quarantined+ledger.Rejected != 0 {
 		wrong = append(wrong, errors.New("samples were dead-lettered, quarantined or rejected, and all were good"))
 	}
-	found := uint64(report.Answered + report.Unanswered)
+	found := uint64(report.Answered+report.Unanswered) + dropped
 	switch {
 	case !resend && ledger.Accepted != found:
-		wrong = append(wrong, fmt.Errorf("accepted should be %d: %d answered and %d found of those unanswered",
-			found, report.Answered, report.Unanswered))
-	case resend && (ledger.Accepted < found || ledger.Accepted < uint64(items.total)):
+		wrong = append(wrong, fmt.Errorf("accepted should be %d: %d answered, %d found of those unanswered, %d dropped",
+			found, report.Answered, report.Unanswered, dropped))
+	case resend && (ledger.Accepted < found || ledger.Accepted < uint64(items.total)+dropped):
 		wrong = append(wrong, fmt.Errorf("accepted should be at least the %d samples and the %d copies in items", found, items.total))
 	}
 	if len(wrong) > 0 {

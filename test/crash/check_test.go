@@ -75,6 +75,8 @@ func TestUnfaithfulVictimsFail(t *testing.T) {
 		"stores it at another time":   {func(f *fake) { f.fault = moveOne }, false, "[1-9][0-9]* never sent|is not there"},
 		"refuses a good request":      {func(f *fake) { f.status = 400 }, false, "a good request was refused"},
 		"answers nothing":             {func(f *fake) { f.status = 503 }, false, "nothing was answered"},
+		"keeps what is discarded":     {func(f *fake) { f.discards = func(copyOf) bool { return false } }, false, "[1-9][0-9]* discarded and there"},
+		"discards too much":           {func(f *fake) { f.greedy = true }, false, "[1-9][0-9]* answered samples lost"},
 		"does not read what it keeps": {func(f *fake) { f.hide = func(s copyOf) bool { return hides(&hidden, s) } }, false, "[1-9][0-9]* answered samples lost"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -85,6 +87,22 @@ func TestUnfaithfulVictimsFail(t *testing.T) {
 				t.Fatalf("want an error that matches %q, got %v", test.want, err)
 			}
 		})
+	}
+}
+
+// What volumes had that were dropped is what is gone: every answered sample,
+// and none that may still be there.
+func TestDroppedIsWhatIsGone(t *testing.T) {
+	report := Report{Discarded: 4, Unknown: 2}
+	for dropped, ok := range map[uint64]bool{3: false, 4: true, 6: true, 7: false} {
+		if err := checkDiscarded(dropped, report, false); (err == nil) != ok {
+			t.Errorf("%d dropped: %v", dropped, err)
+		}
+	}
+	a := &Attempt{Fate: Gone, Outcome: Answered, Samples: []Sample{{Series: Series{"count", "c0-1"}, Time: 5, Value: "7"}}}
+	report = Check(itemsRule(false), []*Attempt{a}, NewTally())
+	if report.Err() != nil || report.Discarded != 1 || report.Answered != 0 {
+		t.Errorf("%+v", report)
 	}
 }
 
@@ -148,7 +166,7 @@ func TestLedgerThatDoesNotBalanceFails(t *testing.T) {
 		"in the dead letters": {harness.Ledger{Accepted: 4, Stored: 3, DeadLettered: 1}, false, false},
 		"rejected":            {harness.Ledger{Accepted: 4, Stored: 4, Rejected: 1}, false, false},
 	} {
-		if err := checkLedger(test.ledger, report, items, test.resend); (err == nil) != test.ok {
+		if err := checkLedger(test.ledger, report, items, 0, test.resend); (err == nil) != test.ok {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

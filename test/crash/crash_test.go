@@ -14,7 +14,7 @@ import (
 )
 
 var (
-	killsFlag = flag.Int("kills", 30, "how often each test kills weir (5 with -short)")
+	killsFlag = flag.Int("kills", 50, "how often each test kills weir (5 with -short)")
 	seedFlag  = flag.Uint64("seed", 0, "seed of what is sent and when is killed; 0: a random one")
 )
 
@@ -34,11 +34,14 @@ func (v victim) Items(ctx context.Context, read func(io.Reader) error) error {
 	return err
 }
 
-// flushAges are what the processes of a run have in turn: some commit while
-// they live, some leave all to the next one.
-func flushAges(n int) []string {
+// flags are what the processes of a run have: some commit while they live,
+// some leave all to the next one; all merge and sweep as often as they can.
+func flags(n int) []string {
 	ages := [...]string{"200ms", "50ms", "60s", "1s"}
-	return []string{"--set", "worker.flush_age=" + ages[n%len(ages)]}
+	return []string{
+		"--set", "worker.flush_age=" + ages[n%len(ages)],
+		"--set", "merge.every=50ms", "--set", "merge.settle=200ms", "--set", "merge.grace=200ms",
+	}
 }
 
 func realPlan(t *testing.T, resend bool) Plan {
@@ -52,7 +55,7 @@ func realPlan(t *testing.T, resend bool) Plan {
 	}
 	fmt.Printf("%s: %d kills, seed %d\n", t.Name(), kills, seed)
 	return Plan{
-		Kills: kills, Seed: seed, Clients: 4, Resend: resend, Flags: flushAges,
+		Kills: kills, Seed: seed, Clients: 4, Resend: resend, Flags: flags,
 		Uptime: [2]time.Duration{50 * time.Millisecond, 1500 * time.Millisecond},
 		Settle: 60 * time.Second,
 	}
@@ -65,8 +68,13 @@ func crash(t *testing.T, resend bool) {
 	t.Logf("kills while starting %d, while draining %d more; slowest start %v; ledger %+v; %d copies in items",
 		summary.Starting, summary.Draining, summary.Slowest, summary.Ledger, summary.Copies)
 	fmt.Println(summary)
+	t.Logf("%d seals, %d discards that dropped %d samples, %d attempts, %d merges",
+		summary.Seals, summary.Discards, summary.Dropped, summary.Attempts, summary.Merges)
 	if err != nil {
 		t.Errorf("seed %d: %v", plan.Seed, err)
+	}
+	if err == nil && (summary.Seals == 0 || summary.Dropped == 0 || summary.Merges == 0) {
+		t.Errorf("seed %d: nothing was sealed, dropped or merged: the run shows less than it should", plan.Seed)
 	}
 }
 

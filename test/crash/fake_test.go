@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -38,7 +39,14 @@ type fake struct {
 	// status is what requests are answered; 0 stands for 204.
 	status int
 
+	// discards says whether what is discarded goes.
+	discards func(copyOf) bool
+	// greedy discards take other weeks along.
+	greedy bool
+
 	mu       sync.Mutex
+	dropped  int
+	week     string // that was discarded
 	requests int
 	stored   []copyOf
 	server   *http.Server
@@ -71,6 +79,10 @@ func (f *fake) Start(...string) error {
 	}
 	mux.HandleFunc("GET /api/v1/select", f.answer)
 	mux.HandleFunc("GET /api/v1/ledger", f.ledger)
+	mux.HandleFunc("GET /api/v1/weeks", f.weeks)
+	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "weir_merge_merges_total 1\n") })
+	mux.HandleFunc("POST /api/v1/weeks/{week}/seal", func(http.ResponseWriter, *http.Request) {})
+	mux.HandleFunc("POST /api/v1/weeks/{week}/discard", f.discard)
 	f.server, f.listener = &http.Server{Handler: mux, ReadHeaderTimeout: time.Minute}, listener
 	go func(s *http.Server) { _ = s.Serve(listener) }(f.server)
 	return nil
@@ -204,10 +216,36 @@ func (f *fake) answer(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// discard drops the samples of a week.
+func (f *fake) discard(_ http.ResponseWriter, r *http.Request) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.week = r.PathValue("week")
+	f.stored = slices.DeleteFunc(f.stored, func(s copyOf) bool {
+		year, week := time.Unix(0, s.time).UTC().ISOWeek()
+		gone := fmt.Sprintf("%04d-W%02d", year, week) == f.week && (f.discards == nil || f.discards(s))
+		gone = gone || f.greedy && s.time%3 == 0
+		if gone {
+			f.dropped++
+		}
+		return gone
+	})
+}
+
+func (f *fake) weeks(w http.ResponseWriter, _ *http.Request) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.week == "" {
+		_, _ = io.WriteString(w, "[]")
+		return
+	}
+	_ = json.NewEncoder(w).Encode([]volume{{Week: f.week, State: "dropped", Samples: uint64(f.dropped)}})
+}
+
 func (f *fake) ledger(w http.ResponseWriter, _ *http.Request) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	n := uint64(len(f.stored))
+	n := uint64(len(f.stored) + f.dropped)
 	_ = json.NewEncoder(w).Encode(harness.Ledger{Accepted: n, Stored: n})
 }
 

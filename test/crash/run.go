@@ -57,6 +57,7 @@ type run struct {
 	random  *rand.Rand
 	record  *Record
 	monday  int64
+	hand    *hand
 	summary Summary
 	usual   time.Duration // what the last start took until ready
 }
@@ -101,6 +102,15 @@ func (r *run) clients(ctx context.Context, stop <-chan struct{}) func() {
 			s.run(ctx)
 		})
 	}
+	source := NewSource(r.plan.Seed, r.plan.Clients, now, func() uint64 { return number.Add(1) })
+	r.hand = &hand{
+		sender: &sender{
+			source: source, random: rand.New(rand.NewPCG(r.plan.Seed, 2000)),
+			client: harness.NewClient(r.victim.URL()), record: r.record, stop: stop,
+		},
+		random: rand.New(rand.NewPCG(r.plan.Seed, 2001)), monday: r.monday,
+	}
+	group.Go(func() { r.hand.run(ctx) })
 	return group.Wait
 }
 
@@ -117,7 +127,8 @@ func (r *run) kills(ctx context.Context) error {
 		if err := end(ctx); err != nil {
 			return fmt.Errorf("start %d, after %d kills: %w", n+1, r.summary.Kills, err)
 		}
-		if err := r.record.Refusal(); err != nil {
+		_, refusal := r.hand.told()
+		if err := errors.Join(r.record.Refusal(), refusal); err != nil {
 			return fmt.Errorf("a good request was refused: %w", err)
 		}
 	}
@@ -142,6 +153,7 @@ func (r *run) life(ctx context.Context) error {
 		return fmt.Errorf("right after /readyz answered 200: %w", err)
 	}
 	pauseFor(ctx, r.upTo(r.plan.Uptime[0], r.plan.Uptime[1]))
+	r.summary.Merges += r.hand.merges(ctx)
 	if r.random.IntN(8) == 0 {
 		// Killed while draining, or gone by itself: no kill that counts.
 		r.victim.Signal(syscall.SIGTERM)
@@ -191,67 +203,4 @@ func (r *run) readBack(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// finish lets the victim settle, and holds items, queries and ledger against
-// what was sent.
-func (r *run) finish(ctx context.Context, wait func()) error {
-	if err := r.victim.Start(r.plan.Flags(0)...); err != nil {
-		return err
-	}
-	if err := r.ready(ctx); err != nil {
-		return fmt.Errorf("the last start: %w", err)
-	}
-	wait()
-	if err := r.record.Refusal(); err != nil {
-		return fmt.Errorf("a good request was refused: %w", err)
-	}
-	client := harness.NewClient(r.victim.URL())
-	defer client.Close()
-	attempts := r.record.All()
-	r.summary.Attempts = len(attempts)
-	var settled error
-	r.summary.Ledger, settled = client.Settled(ctx, r.plan.Settle)
-
-	read, err := r.readAll(ctx, client)
-	if err != nil {
-		return err
-	}
-	if err := r.victim.Stop(); err != nil {
-		return err
-	}
-	items := NewTally()
-	if err := r.victim.Items(ctx, items.ReadItems); err != nil {
-		return err
-	}
-	return errors.Join(settled, r.judge(attempts, read, items))
-}
-
-func (r *run) readAll(ctx context.Context, client *harness.Client) (*Tally, error) {
-	read := NewTally()
-	for _, ago := range weeksAgo() {
-		start := slotStart(r.monday, ago, 0)
-		lines, err := client.Lines(ctx, "/api/v1/select", "match", "{}", "start", fmt.Sprint(start),
-			"end", fmt.Sprint(start+int64(7*24*time.Hour)))
-		if err != nil {
-			return nil, err
-		}
-		read.AddLines(lines)
-	}
-	return read, nil
-}
-
-func (r *run) judge(attempts []*Attempt, read, items *Tally) error {
-	s := &r.summary
-	s.Copies = items.total
-	s.Items = Check(itemsRule(r.plan.Resend), attempts, items)
-	s.Read = Check(readRule(), attempts, read)
-	wrong := []error{
-		s.Items.Err(), s.Read.Err(), sameFound(read, items),
-		checkLedger(s.Ledger, s.Items, items, r.plan.Resend),
-	}
-	if s.Items.Answered == 0 {
-		wrong = append(wrong, errNothingSent)
-	}
-	return errors.Join(wrong...)
 }
