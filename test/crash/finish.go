@@ -85,8 +85,7 @@ func (r *run) readAll(ctx context.Context, client *harness.Client) (*Tally, erro
 	read := NewTally()
 	for _, ago := range append(weeksAgo(), doomedAgo) {
 		start := slotStart(r.monday, ago, 0)
-		lines, err := client.Lines(ctx, "/api/v1/select", "match", "{}", "start", fmt.Sprint(start),
-			"end", fmt.Sprint(start+int64(7*24*time.Hour)))
+		lines, err := r.selectLines(ctx, client, "{}", start, start+int64(7*24*time.Hour))
 		if err != nil {
 			return nil, err
 		}

@@ -65,7 +65,7 @@ func (h *hand) run(ctx context.Context) {
 			all := weeksAgo()
 			h.seal(ctx, all[h.random.IntN(len(all))])
 		}
-		pause(ctx, h.random.IntN(120))
+		pause(ctx, h.random.IntN(800))
 	}
 }
 

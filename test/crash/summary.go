@@ -24,6 +24,9 @@ type Summary struct {
 	Merges   int    // of all processes, as last seen before each one's end
 	Ledger   harness.Ledger
 	Slowest  time.Duration // from start to ready
+
+	SlowestRead time.Duration
+	Retaken     int // reads that were asked again, because merging had taken away what they read
 }
 
 // String is the run's closing line.
