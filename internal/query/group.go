@@ -83,7 +83,10 @@ func (g *group) append(c Cell) {
 // write gives the group's cells as Points, in the order of time, in the
 // memory that out has.
 func (g *group) write(f Function, out *Points) error {
-	slices.SortFunc(g.cells, func(x, y Cell) int { return cmp.Compare(x.start, y.start) })
+	byStart := func(x, y Cell) int { return cmp.Compare(x.start, y.start) }
+	if g.index != nil { // cells came out of order
+		slices.SortFunc(g.cells, byStart)
+	}
 	out.Info.Kind = f.outputKind(g.kind)
 	out.Times, out.Bits, out.Texts = out.Times[:0], out.Bits[:0], out.Texts[:0]
 	for i := range g.cells {

@@ -74,12 +74,13 @@ func (w Windowing) Run(cells []Cell, kind sample.Kind, s *Statistics) []Cell {
 	return w.add(cells, kind, c)
 }
 
-// Join is Samples for cells: more lies behind cells.
+// Join is Samples for cells: more lies behind cells, so that its first window
+// alone may be theirs.
 func (w Windowing) Join(cells []Cell, kind sample.Kind, more []Cell) []Cell {
-	for _, c := range more {
-		cells = w.add(cells, kind, c)
+	if len(more) == 0 {
+		return cells
 	}
-	return cells
+	return append(w.add(cells, kind, more[0]), more[1:]...)
 }
 
 func (w Windowing) add(cells []Cell, kind sample.Kind, c Cell) []Cell {
