@@ -41,7 +41,7 @@ func (r *run) finish(ctx context.Context, wait func()) error {
 	if err := r.start(ctx); err != nil {
 		return fmt.Errorf("the start before the last discard: %w", err)
 	}
-	if attempts, err = r.hand.discardAll(ctx, attempts); err != nil {
+	if attempts, err = r.hand.discardAll(ctx, attempts, r.plan.Settle); err != nil {
 		return err
 	}
 	if found, err = r.takeStock(ctx); err != nil {

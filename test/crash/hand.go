@@ -133,9 +133,16 @@ func (h *hand) told() (deeds, error) {
 	return h.done, h.refusal
 }
 
-// discardAll discards the week set apart for the last time, with nothing in
-// flight, and sends to it anew. It gives the attempts that came after.
-func (h *hand) discardAll(ctx context.Context, attempts []*Attempt) ([]*Attempt, error) {
+// discardAll sends to the week set apart, discards it for the last time, with
+// nothing in flight, and sends to it anew. It gives all attempts.
+func (h *hand) discardAll(ctx context.Context, attempts []*Attempt, settle time.Duration) ([]*Attempt, error) {
+	attempts, err := h.sendSome(ctx, attempts, Doomed)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := h.sender.client.Settled(ctx, settle); err != nil {
+		return nil, err
+	}
 	if !h.discard(ctx) {
 		_, err := h.told()
 		return nil, errors.Join(errors.New("the week set apart could not be discarded, with nothing in flight"), err)
@@ -145,11 +152,16 @@ func (h *hand) discardAll(ctx context.Context, attempts []*Attempt) ([]*Attempt,
 			a.Fate = Gone
 		}
 	}
-	const more = 5
-	for range more {
+	return h.sendSome(ctx, attempts, Kept)
+}
+
+// sendSome sends attempts that have to be answered.
+func (h *hand) sendSome(ctx context.Context, attempts []*Attempt, fate Fate) ([]*Attempt, error) {
+	for range 5 {
 		a := h.sender.source.MakeIn(doomedAgo)
+		a.Fate = fate
 		if !h.sender.send(ctx, a) {
-			return nil, fmt.Errorf("attempt %d, after the last discard, was not answered", a.Number)
+			return nil, fmt.Errorf("attempt %d, at the last discard, was not answered", a.Number)
 		}
 		attempts = append(attempts, a)
 	}

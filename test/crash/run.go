@@ -206,17 +206,27 @@ func (r *run) readBack(ctx context.Context) error {
 }
 
 // selectLines reads a range. Merging with next to no grace may take away what
-// a slow query is about to read: it says so, and is asked again. What is
-// missing for good is missed again.
+// a slow query is about to read, and where many revisions lie the workers may
+// need long for what the process before left them: a query says so, and is
+// asked again. What is missing for good is missed again.
 func (r *run) selectLines(ctx context.Context, client *harness.Client, match string, start, end int64) ([]harness.Line, error) {
 	for try := 0; ; try++ {
 		began := time.Now()
 		lines, err := client.Lines(ctx, "/api/v1/select", "match", match, "start", fmt.Sprint(start), "end", fmt.Sprint(end))
 		r.summary.SlowestRead = max(r.summary.SlowestRead, time.Since(began))
-		if err == nil || try == 5 || !strings.Contains(err.Error(), "it may have been merged, or dropped, since") {
+		if err == nil || try == 5 || !mayPass(err) {
 			return lines, err
 		}
 		r.summary.Retaken++
 		pause(ctx, 200)
 	}
+}
+
+func mayPass(err error) bool {
+	for _, text := range []string{"it may have been merged, or dropped, since", ": 503 ", ": 504 "} {
+		if strings.Contains(err.Error(), text) {
+			return true
+		}
+	}
+	return false
 }

@@ -26,7 +26,7 @@ type Summary struct {
 	Slowest  time.Duration // from start to ready
 
 	SlowestRead time.Duration
-	Retaken     int // reads that were asked again, because merging had taken away what they read
+	Retaken     int // reads that were asked again, see selectLines
 }
 
 // String is the run's closing line.
