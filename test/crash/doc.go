@@ -3,7 +3,9 @@
 //
 // It owns the clients, the record of what they sent and were answered, and
 // the check of that record against the items as written, against what
-// queries read and against the ledger. Each attempt of a request carries
+// queries read and against the ledger. Meanwhile everything is merged and
+// swept as often as can be, and a hand seals weeks and discards one that is set
+// apart: what was discarded has to be gone, and nothing else. Each attempt of a request carries
 // samples of its own, so that what is stored can be told by attempt. It
 // refuses to know how weir stores anything, and imports test/harness alone.
 //
