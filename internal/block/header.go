@@ -121,7 +121,8 @@ func (l *layout) seal(dst []byte, start int) []byte {
 // parse gives a block taken apart.
 func parse(body []byte) (*layout, error) {
 	l := new(layout)
-	return l, l.parse(body)
+	err := l.parse(body)
+	return l, err
 }
 
 // parse checks the checksum, then the header, and takes the block apart.

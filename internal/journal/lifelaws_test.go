@@ -129,12 +129,11 @@ func (w *lifeWorld) checkTotals() {
 			w.violate(3, "message %v is not named in the end", m.id)
 		}
 	}
-	p := &lifeProcess{world: w, stopped: make(chan bool), resumed: make(chan lifeOutcome)}
 	stored := uint64(0)
 	for partition := range lifePartitions {
 		s := newState()
 		for _, body := range w.logs[store.JournalID{Week: lifeWeek, Partition: partition}] {
-			e, err := DecodeEntry(p.world.shown(body))
+			e, err := DecodeEntry(w.shown(body))
 			if err == nil {
 				_, err = s.apply(e)
 			}
