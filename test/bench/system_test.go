@@ -65,7 +65,7 @@ func (w *weir) commit(ctx context.Context) error {
 // merge waits until the counts of merging and sweeping have not changed for a
 // while that is longer than merge.settle and merge.grace.
 func (w *weir) merge(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 3*w.quiet)
+	ctx, cancel := context.WithTimeout(ctx, 4*w.quiet)
 	defer cancel()
 	var last string
 	since := time.Now()
