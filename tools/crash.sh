@@ -25,4 +25,4 @@ fi
 echo "crash: ok, $(awk '/^crash: / {
 	for (i = 2; i < NF; i++) { if ($(i+1) ~ /^kills/) k += $i; if ($(i+1) ~ /^revisions/) r += $i
 		if ($(i+1) ~ /^merges/) m += $i; if ($(i+1) ~ /^samples/) s += $i } }
-	END { printf "%d kills, %d revisions, %d merges, %d samples, 0 lost, 0 doubled (limit 0)", k, r, m, s }' "$log"), ${SECONDS} s"
+	END { printf "%d kills, %d revisions, %d merges, %d k samples, 0 lost, 0 doubled (limit 0)", k, r, m, s / 1000 }' "$log"), ${SECONDS} s"
