@@ -68,8 +68,8 @@ func crash(t *testing.T, resend bool) {
 	t.Logf("kills while starting %d, while draining %d more; slowest start %v; ledger %+v; %d copies in items",
 		summary.Starting, summary.Draining, summary.Slowest, summary.Ledger, summary.Copies)
 	fmt.Println(summary)
-	t.Logf("%d seals, %d discards that dropped %d samples, %d attempts, %d merges, slowest read %v, %d asked again",
-		summary.Seals, summary.Discards, summary.Dropped, summary.Attempts, summary.Merges, summary.SlowestRead, summary.Retaken)
+	t.Logf("%d seals, %d discards that dropped %d samples, %d attempts, %d merges, slowest read %v, %d asked again, %d overtaken",
+		summary.Seals, summary.Discards, summary.Dropped, summary.Attempts, summary.Merges, summary.SlowestRead, summary.Retaken, summary.Overtaken)
 	if keep := os.Getenv("WEIR_TEST_KEEP"); err != nil && keep != "" {
 		_ = server.Kill() // it may be gone already
 		t.Logf("the data folder is kept in %s: %v", keep, os.CopyFS(keep, os.DirFS(server.Data)))

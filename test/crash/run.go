@@ -150,7 +150,9 @@ func (r *run) life(ctx context.Context) error {
 	if err := r.ready(ctx); err != nil {
 		return err
 	}
-	if err := r.readBack(ctx); err != nil {
+	if err := r.readBack(ctx); err != nil && overtaken(err) {
+		return r.lookForItems(ctx, err)
+	} else if err != nil {
 		return fmt.Errorf("right after /readyz answered 200: %w", err)
 	}
 	pauseFor(ctx, r.upTo(r.plan.Uptime[0], r.plan.Uptime[1]))
@@ -223,10 +225,24 @@ func (r *run) selectLines(ctx context.Context, client *harness.Client, match str
 }
 
 func mayPass(err error) bool {
-	for _, text := range []string{"it may have been merged, or dropped, since", ": 503 ", ": 504 "} {
-		if strings.Contains(err.Error(), text) {
-			return true
-		}
+	return overtaken(err) || strings.Contains(err.Error(), ": 503 ") || strings.Contains(err.Error(), ": 504 ")
+}
+
+func overtaken(err error) bool {
+	return strings.Contains(err.Error(), "it may have been merged, or dropped, since")
+}
+
+// lookForItems tells a read that merging overtook again and again from an item
+// that is lost: the process is killed, and the doctor has to find every item
+// that a journal names.
+func (r *run) lookForItems(ctx context.Context, read error) error {
+	r.summary.Kills++
+	r.summary.Overtaken++
+	if err := r.victim.Kill(); err != nil {
+		return err
 	}
-	return false
+	if err := r.victim.Items(ctx, NewTally().ReadItems); err != nil {
+		return fmt.Errorf("an item is lost: %w", errors.Join(err, read))
+	}
+	return nil
 }

@@ -26,6 +26,7 @@ type Summary struct {
 	Slowest  time.Duration // from start to ready
 
 	SlowestRead time.Duration
+	Overtaken   int // reads that never came to an end, with every item there
 	Retaken     int // reads that were asked again, see selectLines
 }
 
