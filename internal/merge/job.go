@@ -123,13 +123,15 @@ func (m *Merger) read(ctx context.Context, table string, inputs []journal.Named)
 			}
 			return true
 		})
-		if err != nil {
+		// Damage in the store names the items that it gave no bodies of; those
+		// that are none of these are no matter here.
+		if damaged := (*store.Unreadable)(nil); err != nil && !errors.As(err, &damaged) {
 			return nil, err
 		}
 	}
 	for i, body := range bodies {
 		if body == nil {
-			return nil, &unreadable{inputs[i], fmt.Errorf("%w: table %s has no such item", store.ErrCorrupt, table)}
+			return nil, &unreadable{inputs[i], fmt.Errorf("%w: table %s gives no such item", store.ErrCorrupt, table)}
 		}
 	}
 	return bodies, nil

@@ -1,6 +1,8 @@
 package merge
 
 import (
+	"context"
+	"errors"
 	"maps"
 	"testing"
 	"time"
@@ -218,4 +220,52 @@ func TestADropThatWasCutShortIsFinished(t *testing.T) {
 	if names, err := r.store.Names(t.Context()); err != nil || len(names) != 0 {
 		t.Errorf("the tables are %v, %v", names, err)
 	}
+}
+
+// damaged is a store that cannot read one item.
+type damaged struct {
+	store.Store
+	key store.ItemKey
+}
+
+func (d *damaged) Query(ctx context.Context, table string, bucket sample.Shard, from, to int64, yield func(store.Item) bool) error {
+	met := false
+	err := d.Store.Query(ctx, table, bucket, from, to, func(i store.Item) bool {
+		if i.Key == d.key {
+			met = true
+			return true
+		}
+		return yield(i)
+	})
+	if err == nil && met {
+		err = &store.Unreadable{Keys: []store.ItemKey{d.key}, Err: store.ErrCorrupt}
+	}
+	return err
+}
+
+// TestWhatTheStoreCannotReadIsLeftAlone: damage below the blocks keeps no other
+// item from being merged.
+func TestWhatTheStoreCannotReadIsLeftAlone(t *testing.T) {
+	r := newRig(t, 7, 1, 12)
+	for range 8 {
+		r.flush(0, 5)
+	}
+	d := &damaged{Store: r.store}
+	for span := range r.book.Journal(r.id(0)).Snapshot().Items.Spans() {
+		if len(span) > 2 {
+			d.key = span[0].Key
+		}
+	}
+	r.merger.tables = d
+	for range 8 {
+		r.clock = r.clock.Add(2 * time.Minute)
+		if err := r.merger.Pass(t.Context()); err != nil && !errors.Is(err, store.ErrCorrupt) {
+			t.Fatal(err)
+		}
+	}
+	c := r.merger.Counts()
+	if c.Unreadable != 1 || c.Merges == 0 {
+		t.Errorf("%+v; want one item left alone, and the others merged", c)
+	}
+	r.check(7)
 }
