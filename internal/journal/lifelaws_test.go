@@ -182,7 +182,7 @@ func lifeHolds(t *testing.T, law int) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		runs := uint64(150)
-		if testing.Short() {
+		if testing.Short() || underRace {
 			runs = 25
 		}
 		for seed := range runs {
