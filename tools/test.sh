@@ -27,7 +27,7 @@ step() { # NAME COMMAND...: runs a step; its output is shown and kept
 # Without the race detector nothing needs cgo; one setting for build, vet and
 # the tests of the real binary means that each package is compiled once.
 plain=(env CGO_ENABLED=0 go)
-race=(go test -race -shuffle=on -timeout=10m)
+race=(go test -race -shuffle=on -timeout=20m)
 
 step "modules" go mod download
 step "build" tools/build.sh
