@@ -16,6 +16,7 @@ type Book struct {
 	partitions int
 	random     func() uint64
 	register   func(store.JournalID, []Registered)
+	changed    *signal
 
 	mu       sync.Mutex
 	journals map[store.JournalID]*Journal
@@ -27,7 +28,7 @@ type Book struct {
 // it must not call the book or its journals.
 func NewBook(s store.Store, partitions int, random func() uint64, register func(store.JournalID, []Registered)) *Book {
 	return &Book{
-		store: s, partitions: partitions, random: random, register: register,
+		store: s, partitions: partitions, random: random, register: register, changed: &signal{},
 		journals: map[store.JournalID]*Journal{}, weeks: map[sample.Week]WeekRecord{},
 	}
 }
@@ -39,7 +40,7 @@ func (b *Book) Journal(id store.JournalID) *Journal {
 	defer b.mu.Unlock()
 	j := b.journals[id]
 	if j == nil {
-		j = newJournal(b.store, id, b.register)
+		j = newJournal(b.store, id, b.register, b.changed)
 		b.journals[id] = j
 	}
 	return j

@@ -18,6 +18,7 @@ type Journal struct {
 	id       store.JournalID
 	log      store.Journals
 	register func(store.JournalID, []Registered)
+	changed  *signal // raised at each entry that is applied
 
 	mu    sync.Mutex // guards state; held while entries are read and applied
 	state *State
@@ -25,8 +26,8 @@ type Journal struct {
 
 // newJournal makes a journal that knows nothing yet. register is told of new
 // series, in order, while the journal is locked.
-func newJournal(log store.Journals, id store.JournalID, register func(store.JournalID, []Registered)) *Journal {
-	return &Journal{id: id, log: log, register: register, state: newState()}
+func newJournal(log store.Journals, id store.JournalID, register func(store.JournalID, []Registered), changed *signal) *Journal {
+	return &Journal{id: id, log: log, register: register, changed: changed, state: newState()}
 }
 
 // ID gives which journal this is.
@@ -80,6 +81,7 @@ func (j *Journal) apply(e *Entry) error {
 	if len(news) > 0 && j.register != nil {
 		j.register(j.id, news)
 	}
+	j.changed.raise()
 	return nil
 }
 

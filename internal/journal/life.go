@@ -183,7 +183,7 @@ func (b *Book) At(ctx context.Context, id store.JournalID, position uint64) (Sna
 	} else if s.Cut < position {
 		return Snapshot{}, fmt.Errorf("journal %s ends at %d, and the cut is at %d", id, s.Cut, position)
 	}
-	past := newJournal(b.store, id, nil)
+	past := newJournal(b.store, id, nil, &signal{})
 	if err := past.read(ctx, position, nil); err != nil {
 		return Snapshot{}, err
 	}

@@ -88,7 +88,7 @@ func (l *unitLog) decoded(t *testing.T) []*Entry {
 
 func unitID() store.JournalID { return store.JournalID{Week: 2922, Partition: 1} }
 
-func unitJournal(l store.Journals) *Journal { return newJournal(l, unitID(), nil) }
+func unitJournal(l store.Journals) *Journal { return newJournal(l, unitID(), nil, &signal{}) }
 
 // unitRandom gives numbers that differ from seed to seed.
 func unitRandom(seed uint64) func() uint64 { return rand.New(rand.NewPCG(seed, seed)).Uint64 }

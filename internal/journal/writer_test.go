@@ -130,7 +130,7 @@ func TestRegistrationsAreSplitOverEntries(t *testing.T) {
 			t.Errorf("told of journal %s", id)
 		}
 		told = append(told, news...)
-	})
+	}, &signal{})
 	w, err := OpenWriter(t.Context(), j, "worker", unitRandom(1))
 	if err != nil {
 		t.Fatal(err)
