@@ -87,16 +87,19 @@ type Weeks interface {
 	EnsureWeek(ctx context.Context, w sample.Week) (journal.WeekRecord, error)
 }
 
-// Options is what a gateway works with. Nothing may be nil but Logger.
+// Options is what a gateway works with. Nothing may be nil but Fast and Logger.
 type Options struct {
 	Config  Config
 	Life    message.Life // a number that no other life has
 	Buffer  buffer.Buffer
 	Catalog *catalog.Catalog
 	Weeks   Weeks
-	Clock   *message.Clock
-	Now     func() time.Time
-	Logger  *slog.Logger
+	// Fast says which series go in messages of their own, to be flushed every
+	// second or two. Nil: none.
+	Fast   func(sample.Series) bool
+	Clock  *message.Clock
+	Now    func() time.Time
+	Logger *slog.Logger
 }
 
 // Gateway is one gateway's life. Safe for concurrent use.
@@ -106,6 +109,7 @@ type Gateway struct {
 	buffer  buffer.Buffer
 	catalog *catalog.Catalog
 	weeks   Weeks
+	fast    func(sample.Series) bool
 	clock   *message.Clock
 	now     func() time.Time
 	logger  *slog.Logger
@@ -140,7 +144,7 @@ func New(o Options) (*Gateway, error) {
 	// once, while as much is filled or waits to be durable.
 	busy := 2 * runtime.GOMAXPROCS(0)
 	g := &Gateway{
-		config: o.Config, life: o.Life, buffer: o.Buffer, catalog: o.Catalog, weeks: o.Weeks,
+		config: o.Config, life: o.Life, buffer: o.Buffer, catalog: o.Catalog, weeks: o.Weeks, fast: o.Fast,
 		clock: o.Clock, now: o.Now, logger: o.Logger, bodies: bodies,
 		arriving: newArriving(o.Config.MaxReading, o.Config.Body.Packed, busy),
 		bundles:  newBundles(2 * busy * o.Buffer.Queues()),

@@ -29,6 +29,9 @@ type grouping struct {
 	scratch []ordered
 	unknown []int32 // the others
 	batch   block.Batch
+
+	pace   []pace      // by series index
+	parted block.Batch // what divide gives
 }
 
 // name is what a week calls a series. Once it is registered there that never

@@ -3,6 +3,7 @@ package gateway
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -10,6 +11,7 @@ import (
 
 	"weir/internal/block"
 	"weir/internal/catalog"
+	"weir/internal/message"
 	"weir/internal/sample"
 )
 
@@ -94,6 +96,8 @@ func checkBuild(t *rapid.T, g *grouping, c *catalog.Catalog, all []*catalog.Seri
 	week := sample.Week(rapid.IntRange(0, 2).Draw(t, "week"))
 	var of []*bundle
 	var model []placed
+	fast := func(s sample.Series) bool { return strings.ContainsAny(s.Metric, "135") }
+	isFast := map[string]bool{} // by the name in the batch
 	for range rapid.IntRange(1, 4).Draw(t, "bundles") {
 		u := &bundle{week: week}
 		for range rapid.IntRange(0, 12).Draw(t, "samples") {
@@ -104,6 +108,7 @@ func checkBuild(t *rapid.T, g *grouping, c *catalog.Catalog, all []*catalog.Seri
 				name = fmt.Sprintf("handle %x", in.Handle)
 			}
 			model = append(model, placed{name, s.Value.Kind, s})
+			isFast[name] = fast(series.Series)
 		}
 		of = append(of, u)
 	}
@@ -133,6 +138,22 @@ func checkBuild(t *rapid.T, g *grouping, c *catalog.Catalog, all []*catalog.Seri
 	}
 	if b.Runs() != len(byRun(model)) {
 		t.Fatalf("%d runs of %d series and kinds", b.Runs(), len(byRun(model)))
+	}
+	var parted []placed
+	for role, part := range g.divide(c.All(), fast) {
+		if err := part.Validate(); err != nil || !slices.IsSorted(part.Handles) || !slices.IsSorted(part.Keys) {
+			t.Fatalf("a part is not in order: %v", err)
+		}
+		of := read(part)
+		for _, p := range of {
+			if isFast[p.Name] != (role == message.Fast) {
+				t.Fatalf("%s goes into a message of role %d", p.Name, role)
+			}
+		}
+		parted = append(parted, of...)
+	}
+	if d := cmp.Diff(byRun(model), byRun(parted)); d != "" {
+		t.Fatal(d)
 	}
 }
 

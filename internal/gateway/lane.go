@@ -147,23 +147,30 @@ func (l *lane) settle(group []parcel, err error) {
 	}
 }
 
-// encode makes the messages of one week's samples: one, or several where one
-// would be larger than the buffer takes.
+// encode makes the messages of one week's samples: one for fast series and one
+// for the others, or several where one would be larger than the buffer takes.
 func (l *lane) encode(messages []message.Message, week sample.Week, of []*bundle) ([]message.Message, error) {
-	b := l.group.build(l.catalog.All(), week, of)
-	samples := b.Samples()
-	body, err := block.Encode(nil, b)
-	if err != nil {
-		return nil, err
+	all := l.catalog.All()
+	b := l.group.build(all, week, of)
+	samples, before, large := b.Samples(), len(messages), false
+	for role, part := range l.group.divide(all, l.fast) {
+		body, err := block.Encode(nil, part)
+		if err != nil {
+			return nil, err
+		}
+		large = large || len(body) > l.buffer.MaxBody()-envelope
+		messages = append(messages, message.Message{Role: role, Week: week, Samples: uint64(part.Samples()), Block: body})
 	}
-	if len(body) <= l.buffer.MaxBody()-envelope {
-		return append(messages, message.Message{Role: message.Data, Week: week, Samples: uint64(samples), Block: body}), nil
+	if !large {
+		return messages, nil
 	}
+	messages = messages[:before]
 	first, second := halve(of, samples/2)
 	if len(first) == 0 || len(second) == 0 { // one sample, or one line's numbers
 		return nil, buffer.ErrTooLarge
 	}
-	if messages, err = l.encode(messages, week, first); err != nil {
+	messages, err := l.encode(messages, week, first)
+	if err != nil {
 		return nil, err
 	}
 	return l.encode(messages, week, second)
@@ -213,7 +220,7 @@ func (l *lane) send(ctx context.Context, messages []message.Message, full func(e
 		l.accepted += m.Samples
 		m.Life, m.Number, m.Queue = l.life, l.next, l.queue
 		m.Stamp, m.Accepted, m.Rejected = l.clock.Now(), l.accepted, l.rejected.Swap(0)
-		if m.Role != message.Data {
+		if !m.Role.HasSamples() {
 			m.Week = sample.WeekOf(int64(m.Stamp))
 		}
 		l.next++

@@ -162,7 +162,7 @@ func (r *reader) commit() *Commit {
 	c := &Commit{Flush: r.flush()}
 	if r.version > 1 { // before it there was one revision, and one class
 		c.Revision = r.revision()
-		if c.Class = Class(r.byte()); c.Class >= classes {
+		if c.Class = Class(r.byte()); c.Class >= Classes {
 			r.fail("class %d", c.Class)
 		}
 	}

@@ -106,8 +106,12 @@ type Class uint8
 const (
 	Steady  Class = iota // flushed when the head is old or large
 	Fast                 // messages of series that are flushed every second or two
-	classes              // how many there are
+	Classes              // how many there are
 )
+
+func (c Class) String() string {
+	return [...]string{Steady: "steady", Fast: "fast"}[c]
+}
 
 // Merge says that items replace others of one revision. It counts only if all
 // that it replaces is current where it stands, and no epoch later than its

@@ -38,7 +38,7 @@ func unitDrawCommit(t *rapid.T) *Commit {
 	number := func(name string) uint64 { return rapid.Uint64().Draw(t, name) }
 	return &Commit{
 		Flush:    store.FlushID{Epoch: number("epoch"), Nonce: number("nonce")},
-		Revision: rapid.IntRange(0, maxRevision-1).Draw(t, "revision"), Class: Class(rapid.IntRange(0, int(classes)-1).Draw(t, "class")),
+		Revision: rapid.IntRange(0, maxRevision-1).Draw(t, "revision"), Class: Class(rapid.IntRange(0, int(Classes)-1).Draw(t, "class")),
 		Buckets: rapid.IntRange(0, sample.Shards).Draw(t, "buckets"),
 		Span:    rapid.Int64().Draw(t, "span"), Horizon: message.Stamp(number("horizon")),
 		Overwritten: number("overwritten"), Rejected: number("rejected"),

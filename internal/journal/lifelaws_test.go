@@ -169,7 +169,7 @@ func (w *lifeWorld) send() {
 		stamp -= min(stamp-min(stamp, 1), message.Stamp(w.rng.IntN(12)))
 	}
 	// A series is of one class: Fast where its number is odd.
-	class := Class(w.rng.IntN(int(classes)))
+	class := Class(w.rng.IntN(int(Classes)))
 	m := &lifeMessage{id: message.ID{Life: message.Life(p + 1), Number: uint64(len(w.messages))}, partition: p, stamp: stamp, class: class}
 	for range 1 + w.rng.IntN(3) {
 		w.value++

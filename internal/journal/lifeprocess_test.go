@@ -147,7 +147,7 @@ func (p *lifeProcess) flush(ctx context.Context, partition int) {
 		}
 		p.writers[partition] = writer
 	}
-	writer, class := p.writers[partition], Class(w.rng.IntN(int(classes)))
+	writer, class := p.writers[partition], Class(w.rng.IntN(int(Classes)))
 	var taken, acks []*lifeMessage
 	for _, m := range w.messages {
 		if m.partition != partition || m.class != class || m.acked && w.rng.IntN(4) > 0 {

@@ -45,7 +45,7 @@ type Placed struct {
 
 // Horizons are the stamps up to which commits took messages, by class. A
 // message with a stamp not above its class's is late (law 6).
-type Horizons [classes]message.Stamp
+type Horizons [Classes]message.Stamp
 
 // Latest gives the stamp up to which any commit took messages.
 func (h Horizons) Latest() message.Stamp { return slices.Max(h[:]) }

@@ -49,6 +49,9 @@ func ParseLife(s string) (Life, error) {
 	return Life(n), nil
 }
 
+// HasSamples says whether messages of the role carry samples.
+func (r Role) HasSamples() bool { return r == Data || r == Fast }
+
 // Stamp is a reading of a hybrid logical clock: ns since 1970 UTC, moved on
 // so that one gateway never gives it twice and never goes back.
 type Stamp uint64
@@ -62,6 +65,7 @@ const (
 	Start Role = 2 // opens a life in a queue: number 0
 	Beat  Role = 3 // an idle life is still there
 	Close Role = 4 // the life's last message in this queue
+	Fast  Role = 5 // carries samples of series that are flushed every second or two
 )
 
 // Message is one message. Messages without samples have an empty Block; their
@@ -85,7 +89,20 @@ type Message struct {
 // ID gives the message's identity.
 func (m *Message) ID() ID { return ID{m.Life, m.Number} }
 
-const version = 1
+// version is of messages but those that are Fast, which a program that does not
+// know them is to leave alone.
+const (
+	version     = 1
+	versionFast = 2
+)
+
+// version gives that of the message.
+func (r Role) version() byte {
+	if r == Fast {
+		return versionFast
+	}
+	return version
+}
 
 var magic = [2]byte{'W', 'm'}
 
@@ -98,7 +115,7 @@ const (
 // Append appends m's encoding to dst.
 func (m *Message) Append(dst []byte) []byte {
 	start := len(dst)
-	dst = append(dst, magic[0], magic[1], version, byte(m.Role))
+	dst = append(dst, magic[0], magic[1], m.Role.version(), byte(m.Role))
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(m.Life))
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(m.Stamp))
 	for _, v := range [...]uint64{m.Number, uint64(m.Queue), m.Samples, m.Accepted, m.Rejected} {
@@ -134,7 +151,7 @@ func Decode(body []byte) (Message, error) {
 	if binary.LittleEndian.Uint64(body[end:]) != xxh3.Hash(body[:end]) {
 		return m, fmt.Errorf("%w: its checksum does not match", ErrCorrupt)
 	}
-	if body[2] != version {
+	if body[2] < version || body[2] > versionFast {
 		return m, fmt.Errorf("%w: %d", ErrVersion, body[2])
 	}
 	m.Role = Role(body[3])
@@ -158,7 +175,7 @@ func Decode(body []byte) (Message, error) {
 	if w <= 0 || n > MaxInstance || n > uint64(len(rest)-w) {
 		return m, fmt.Errorf("%w: no instance", ErrCorrupt)
 	}
-	if m.Role < Data || m.Role > Close || numbers[1] >= maxQueue {
+	if m.Role < Data || m.Role > Fast || m.Role.version() != body[2] || numbers[1] >= maxQueue {
 		return m, fmt.Errorf("%w: role %d, queue %d", ErrCorrupt, m.Role, numbers[1])
 	}
 	m.Number, m.Queue = numbers[0], int(numbers[1])

@@ -14,7 +14,7 @@ import (
 
 func draw(t *rapid.T) Message {
 	return Message{
-		Role: Role(rapid.IntRange(int(Data), int(Close)).Draw(t, "role")),
+		Role: Role(rapid.IntRange(int(Data), int(Fast)).Draw(t, "role")),
 		Life: Life(rapid.Uint64().Draw(t, "life")), Number: rapid.Uint64().Draw(t, "number"),
 		Stamp: Stamp(rapid.Uint64().Draw(t, "stamp")), Queue: rapid.IntRange(0, sample.Shards-1).Draw(t, "queue"),
 		Week: sample.Week(rapid.Int32().Draw(t, "week")), Instance: rapid.StringN(0, 20, MaxInstance).Draw(t, "instance"),
@@ -56,7 +56,33 @@ func TestEveryFlippedBitAndEveryCutIsAnError(t *testing.T) {
 	}
 }
 
+// TestOldProgramsLeaveFastMessages: one that knows version 1 alone must not
+// take them for damaged.
+func TestOldProgramsLeaveFastMessages(t *testing.T) {
+	for role := Data; role <= Fast; role++ {
+		body := (&Message{Role: role}).Append(nil)
+		want := byte(1)
+		if role == Fast {
+			want = 2
+		}
+		if body[2] != want {
+			t.Errorf("role %d has version %d, want %d", role, body[2], want)
+		}
+		body[2] = 3 - want
+		seal(body)
+		if _, err := Decode(body); !errors.Is(err, ErrCorrupt) {
+			t.Errorf("role %d of version %d: %v", role, 3-want, err)
+		}
+		body[2] = 3
+		seal(body)
+		if _, err := Decode(body); !errors.Is(err, ErrVersion) {
+			t.Errorf("role %d of version 3: %v", role, err)
+		}
+	}
+}
+
 func FuzzDecode(f *testing.F) {
+	f.Add((&Message{Role: Fast, Samples: 1, Block: []byte("block")}).Append(nil))
 	f.Add((&Message{Role: Beat, Queue: 3, Week: -5, Accepted: 1 << 60}).Append(nil))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		body = append(body, make([]byte, 8)...)

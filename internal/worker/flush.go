@@ -26,6 +26,7 @@ type flusher struct {
 	buffer   buffer.Buffer
 	tables   store.Tables
 	book     *journal.Book
+	flushes  *flushes
 	messages int // that one commit names at most
 	builders sync.Pool
 }
@@ -37,16 +38,16 @@ func (f *flusher) builder() *itemBuilder {
 	return &itemBuilder{}
 }
 
-// flush writes all that is in the head by now, in as many commits as it takes.
-// Each takes the earliest stamps that are left, so that none makes late what
-// came in time.
-func (f *flusher) flush(ctx context.Context, h *head) error {
-	left := h.all()
+// flush writes all of a class that is in the head by now, in as many commits as
+// it takes. Each takes the earliest stamps that are left, so that none makes
+// late what came in time.
+func (f *flusher) flush(ctx context.Context, h *head, class journal.Class) error {
+	left := h.of(class)
 	slices.SortFunc(left, func(a, b *entry) int { return compareMessages(&a.message, &b.message) })
 	for limit := f.messages; len(left) > 0; {
 		entries := left[:min(limit, len(left))]
 		revision := h.revision()
-		err := f.commit(ctx, h, entries)
+		err := f.commit(ctx, h, class, entries)
 		switch {
 		case err == nil:
 			left = left[len(entries):]
@@ -81,13 +82,13 @@ func (f *flusher) ack(ctx context.Context, entries []*entry) {
 	}
 }
 
-// commit writes entries, which are in order, and names them.
-func (f *flusher) commit(ctx context.Context, h *head, entries []*entry) error {
+// commit writes entries of a class, which are in order, and names them.
+func (f *flusher) commit(ctx context.Context, h *head, class journal.Class, entries []*entry) error {
 	var before message.Stamp
 	var s *ordinals
-	c := &journal.Commit{Flush: h.writer.NewFlush()}
+	c := &journal.Commit{Flush: h.writer.NewFlush(), Class: class}
 	h.writer.Journal().View(func(state *journal.State) {
-		before, s = state.Horizon(c.Class), newOrdinals(state)
+		before, s = state.Horizon(class), newOrdinals(state)
 		c.Revision = state.Revision()
 	})
 	g := gather(entries, s, before)
@@ -110,7 +111,11 @@ func (f *flusher) commit(ctx context.Context, h *head, entries []*entry) error {
 		}
 		return err
 	}
-	return h.writer.Commit(ctx, c)
+	if err := h.writer.Commit(ctx, c); err != nil {
+		return err
+	}
+	f.flushes.add(c)
+	return nil
 }
 
 func (f *flusher) write(ctx context.Context, week sample.Week, revision int, items, refused []store.Item) error {

@@ -22,7 +22,7 @@ type head struct {
 	mu      sync.Mutex // guards what follows
 	entries []*entry   // in the order they came
 	byID    map[message.ID]*entry
-	samples int
+	waiting loads // what the entries come to
 }
 
 // entry is one message in a head. Once it is in the head its batch never
@@ -80,16 +80,26 @@ func (h *head) add(e *entry) {
 	defer h.mu.Unlock()
 	h.entries = append(h.entries, e)
 	h.byID[e.message.ID()] = e
-	h.samples += e.samples()
+	h.waiting.add(e)
 }
 
-func (e *entry) samples() int { return int(e.message.Samples) }
+func (e *entry) class() journal.Class {
+	if e.message.Role == message.Fast {
+		return journal.Fast
+	}
+	return journal.Steady
+}
 
 // all gives the entries in the order they came.
 func (h *head) all() []*entry {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return slices.Clone(h.entries)
+}
+
+// of gives the entries of a class in the order they came.
+func (h *head) of(c journal.Class) []*entry {
+	return slices.DeleteFunc(h.all(), func(e *entry) bool { return e.class() != c })
 }
 
 // removeNamed takes out what the journal names and returns it.
@@ -99,18 +109,19 @@ func (h *head) removeNamed() []*entry {
 	var named []*entry
 	h.writer.Journal().View(func(s *journal.State) {
 		left := h.entries[:0:0]
+		h.waiting = loads{}
 		for _, e := range h.entries {
 			if s.Named(e.message.ID()) {
 				named = append(named, e)
 			} else {
 				left = append(left, e)
+				h.waiting.add(e)
 			}
 		}
 		h.entries = left
 	})
 	for _, e := range named {
 		delete(h.byID, e.message.ID())
-		h.samples -= e.samples()
 	}
 	return named
 }
@@ -121,13 +132,40 @@ func (h *head) revision() (open int) {
 	return open
 }
 
-func (h *head) size() (entries, samples int, oldest time.Time) {
+// load is how much waits, and since when.
+type load struct {
+	entries, samples int
+	oldest           time.Time // when the first was received; zero when nothing waits
+}
+
+// loads is how much waits by class.
+type loads [journal.Classes]load
+
+func (l *loads) add(e *entry) {
+	l[e.class()].join(load{1, int(e.message.Samples), e.received})
+}
+
+func (l *load) join(other load) {
+	if other.entries > 0 && (l.entries == 0 || other.oldest.Before(l.oldest)) {
+		l.oldest = other.oldest
+	}
+	l.entries += other.entries
+	l.samples += other.samples
+}
+
+// all gives how much waits of all classes.
+func (l *loads) all() (sum load) {
+	for _, of := range l {
+		sum.join(of)
+	}
+	return sum
+}
+
+// loads gives what waits in the head.
+func (h *head) loads() loads {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if len(h.entries) > 0 {
-		oldest = h.entries[0].received
-	}
-	return len(h.entries), h.samples, oldest
+	return h.waiting
 }
 
 // snapshot takes head and journal position in one step (law 5).
@@ -148,7 +186,7 @@ func (h *head) snapshot() journal.Snapshot {
 }
 
 func (e *entry) pending() journal.Pending {
-	p := journal.Pending{Message: e.message, Batch: e.batch}
+	p := journal.Pending{Message: e.message, Batch: e.batch, Class: e.class()}
 	for _, r := range e.refused {
 		p.Refused += uint64(r.batch.Samples())
 	}

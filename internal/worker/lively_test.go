@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sync"
@@ -230,6 +231,7 @@ func (l *livelyLease) Release(context.Context) error {
 
 // stage is a world, a lively buffer and workers that run over both.
 type stage struct {
+	role message.Role // of the messages that are sent; 0: Data
 	*testing.T
 	world  *world
 	buffer *lively
@@ -239,7 +241,7 @@ type stage struct {
 
 func newStage(t *testing.T, queues int) *stage {
 	w, p := handWorld(t)
-	return &stage{t, w, newLively(queues), p, map[int]uint64{}}
+	return &stage{T: t, world: w, buffer: newLively(queues), store: p, next: map[int]uint64{}}
 }
 
 // worker makes a worker; start runs it.
@@ -274,7 +276,7 @@ func (s *stage) sendSeries(queue int, metric string, v sample.Value) message.ID 
 	key := sample.Series{Metric: metric}.Key()
 	week := simWeeks()[0]
 	t := &truth{message: message.Message{
-		Role: message.Data, Life: message.Life(100 + queue), Number: s.next[queue], Queue: queue,
+		Role: cmp.Or(s.role, message.Data), Life: message.Life(100 + queue), Number: s.next[queue], Queue: queue,
 		Stamp: message.Stamp(time.Now().UnixNano()) + message.Stamp(s.next[queue]), Week: week,
 	}}
 	x := sample.Sample{Time: week.Start() + int64(s.next[queue]%5), Value: v}

@@ -11,7 +11,8 @@ import (
 // readers is what the readers of a process ask its workers. The workers of a
 // pool share one, so that a queue may move from one to another unnoticed.
 type readers struct {
-	seen []*seen // by queue
+	seen    []*seen // by queue
+	flushes flushes
 }
 
 func newReaders(queues int) *readers {
@@ -66,9 +67,10 @@ func (r *readers) Heads() []HeadSize {
 		size := HeadSize{Queue: queue, Worker: runner.name}
 		runner.mu.Lock()
 		for _, h := range runner.heads {
-			n, samples, _ := h.size()
-			size.Messages += n
-			size.Samples += samples
+			waiting := h.loads()
+			sum := waiting.all()
+			size.Messages += sum.entries
+			size.Samples += sum.samples
 		}
 		runner.mu.Unlock()
 		out = append(out, size)

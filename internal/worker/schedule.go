@@ -13,43 +13,54 @@ import (
 )
 
 // totals adds up the heads.
-func (r *runner) totals() (entries, samples int, oldest time.Time) {
+func (r *runner) totals() (sum loads) {
 	for _, h := range r.heads {
-		n, s, at := h.size()
-		entries += n
-		samples += s
-		if n > 0 && (oldest.IsZero() || at.Before(oldest)) {
-			oldest = at
+		for class, of := range h.loads() {
+			sum[class].join(of)
 		}
 	}
-	return entries, samples, oldest
+	return sum
 }
 
 // full says whether the heads hold as much as they may; a flush makes room.
 func (r *runner) full() bool {
-	entries, samples, _ := r.totals()
-	return samples >= 2*r.config.FlushSamples || entries >= r.config.HeadMessages
+	totals := r.totals()
+	sum := totals.all()
+	return sum.samples >= 2*r.config.FlushSamples || sum.entries >= r.config.HeadMessages
 }
 
-// due says whether the heads are old or large enough to be flushed.
-func (r *runner) due() bool {
+// due gives the classes of which the heads are old or large enough to be
+// flushed: none, the fast one alone, or all.
+func (r *runner) due() []journal.Class {
 	now := r.now()
 	if r.flushing || now.Before(r.notUntil) {
-		return false
+		return nil
 	}
-	entries, samples, oldest := r.totals()
-	return entries > 0 && (now.Sub(oldest) >= r.config.FlushAge || samples >= r.config.FlushSamples || entries >= r.config.HeadMessages/2)
+	totals := r.totals()
+	sum, fast, steady := totals.all(), totals[journal.Fast], totals[journal.Steady]
+	switch {
+	case steady.entries > 0 && now.Sub(steady.oldest) >= r.config.FlushAge,
+		sum.samples >= r.config.FlushSamples, sum.entries >= r.config.HeadMessages/2:
+		return allClasses()
+	case fast.entries > 0 && now.Sub(fast.oldest) >= r.config.FastAge:
+		return []journal.Class{journal.Fast}
+	}
+	return nil
 }
+
+// allClasses gives the classes in the order in which they are flushed.
+func allClasses() []journal.Class { return []journal.Class{journal.Fast, journal.Steady} }
 
 // startFlush flushes in the background, so that messages are received, and
 // seen by queries, meanwhile.
 func (r *runner) startFlush(ctx context.Context) {
-	if !r.due() {
+	classes := r.due()
+	if len(classes) == 0 {
 		return
 	}
 	r.flushing = true
 	heads := r.inOrder()
-	go func() { r.flushed <- r.flushAll(ctx, heads) }()
+	go func() { r.flushed <- r.flushAll(ctx, heads, classes) }()
 }
 
 // inOrder gives the heads in order of week.
@@ -57,14 +68,17 @@ func (r *runner) inOrder() []*head {
 	return slices.SortedFunc(maps.Values(r.heads), func(a, b *head) int { return cmp.Compare(a.id.Week, b.id.Week) })
 }
 
-// flushAll flushes heads when it is this runner's turn among its worker's.
-func (r *runner) flushAll(ctx context.Context, heads []*head) (err error) {
+// flushAll flushes classes of heads when it is this runner's turn among its
+// worker's.
+func (r *runner) flushAll(ctx context.Context, heads []*head, classes []journal.Class) (err error) {
 	defer recovered(&err)
 	return r.flushTurn.do(ctx, func() error {
 		var failed []error
-		for _, h := range heads {
-			if err := r.flusher.flush(ctx, h); err != nil {
-				failed = append(failed, err)
+		for _, class := range classes {
+			for _, h := range heads {
+				if err := r.flusher.flush(ctx, h, class); err != nil {
+					failed = append(failed, err)
+				}
 			}
 		}
 		return errors.Join(failed...)
@@ -160,7 +174,7 @@ func (r *runner) drain(ctx context.Context) error {
 		r.drop(ctx)
 		return err
 	}
-	if err := r.flushAll(ctx, r.inOrder()); err != nil {
+	if err := r.flushAll(ctx, r.inOrder(), allClasses()); err != nil {
 		r.logger.Error("the last flush failed; the samples are in the queue", "error", err)
 		r.drop(ctx)
 		return err

@@ -51,7 +51,7 @@ func (w *world) acceptCommit(j *naiveJournal, position uint64, c *journal.Commit
 	if c.Flush.Epoch != j.epoch {
 		w.violate(2, "flush %s carries an epoch that is not the last one of %s, which is at %d", c.Flush, j.id, j.epoch)
 	}
-	n := naiveCommit{Commit: c, position: position, before: j.horizon}
+	n := naiveCommit{Commit: c, position: position, before: j.horizon[c.Class]}
 	for i := range c.Lives {
 		l := &c.Lives[i]
 		for _, r := range l.Ranges {
@@ -61,7 +61,7 @@ func (w *world) acceptCommit(j *naiveJournal, position uint64, c *journal.Commit
 		}
 	}
 	slices.SortFunc(n.messages, compareTruths)
-	j.horizon = max(j.horizon, c.Horizon)
+	j.horizon[c.Class] = max(j.horizon[c.Class], c.Horizon)
 	j.commits = append(j.commits, n)
 	w.checkStored(j, &n)
 	w.checkTaken(j, &n)
@@ -76,6 +76,9 @@ func (w *world) checkTaken(j *naiveJournal, c *naiveCommit) {
 		return
 	}
 	for _, e := range w.actor.runner.heads[j.id].entries {
+		if e.class() != c.Class {
+			continue
+		}
 		if s := e.message.Stamp; s > c.before && s < c.Horizon && w.named[e.message.ID()] == "" {
 			w.violate(6, "journal %s, position %d leaves message %v with stamp %d in the head; its horizon is %d", j.id, c.position, e.message.ID(), s, c.Horizon)
 		}
@@ -91,7 +94,11 @@ func (w *world) count(c *naiveCommit) {
 	if c.Overwritten > 0 {
 		w.counts["commits with overwritten samples"]++
 	}
+	w.counts[c.Class.String()+" commits"]++
 	for i, m := range c.messages {
+		if (m.message.Role == message.Fast) != (c.Class == journal.Fast) {
+			w.violate(6, "a %s commit at %d names message %v of role %d", c.Class, c.position, m.message.ID(), m.message.Role)
+		}
 		if m.message.Stamp <= c.before {
 			w.counts["late messages"]++
 		}

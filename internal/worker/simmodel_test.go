@@ -65,14 +65,14 @@ type naiveJournal struct {
 	counts  map[sample.Shard]uint32
 	writer  uint64 // of the last epoch
 	epoch   uint64 // its position
-	horizon message.Stamp
+	horizon journal.Horizons
 	commits []naiveCommit
 }
 
 type naiveCommit struct {
 	*journal.Commit
 	position uint64
-	before   message.Stamp // the journal's horizon ahead of it
+	before   message.Stamp // the journal's horizon of its class ahead of it
 	messages []*truth      // by stamp, life, number
 }
 
@@ -204,6 +204,9 @@ func (g *gateways) send() {
 		m.Role, l.closed = message.Close, true
 	default:
 		m.Week = simWeeks()[rng.IntN(3)*rng.IntN(2)]
+		if rng.IntN(3) == 0 {
+			m.Role = message.Fast
+		}
 		g.fill(t)
 	}
 	l.next++

@@ -20,7 +20,8 @@ type task int
 const (
 	receiveSome task = iota
 	flushHeads
-	giveUp // as when the lease is lost: the heads are dropped, the memory of the journals stays
+	giveUp    // as when the lease is lost: the heads are dropped, the memory of the journals stays
+	flushFast // the heads' fast messages alone
 )
 
 // process is one run of a worker, from its start to its crash. Its code is the
@@ -137,8 +138,12 @@ func (p *process) work() error {
 			if rerr == nil {
 				err = r.handleAll(p.ctx, batch)
 			}
-		case flushHeads:
-			err = r.flushAll(p.ctx, r.inOrder())
+		case flushHeads, flushFast:
+			classes := allClasses()
+			if p.task == flushFast {
+				classes = []journal.Class{journal.Fast}
+			}
+			err = r.flushAll(p.ctx, r.inOrder(), classes)
 			if p.ctx.Err() == nil && errors.Is(err, journal.ErrUncertain) {
 				p.world.counts["appends with no known outcome"]++
 			}

@@ -26,6 +26,7 @@ import (
 // Config is how a worker gathers and gives up.
 type Config struct {
 	FlushAge     time.Duration `yaml:"flush_age" doc:"how long a sample waits in the head at most"`
+	FastAge      time.Duration `yaml:"fast_age" doc:"how long one of a fast series does"`
 	FlushSamples int           `yaml:"flush_samples" doc:"how many samples of a queue make a flush at once"`
 	HeadMessages int           `yaml:"head_messages" doc:"how many messages of a queue a worker holds at most"`
 	MaxFailures  int           `yaml:"max_failures" doc:"how many failed handlings send a message to the dead letters"`
@@ -40,7 +41,7 @@ type Config struct {
 // Default gives the embedded profile's values.
 func Default() Config {
 	return Config{
-		FlushAge: 10 * time.Second, FlushSamples: 1 << 18, HeadMessages: 32 << 10,
+		FlushAge: 10 * time.Second, FastAge: time.Second, FlushSamples: 1 << 18, HeadMessages: 32 << 10,
 		MaxFailures: 5, MaxAttempts: 100, RetryDelay: time.Second,
 		LeaseTime: 15 * time.Second, ExtendAfter: 20 * time.Second, DrainTime: 20 * time.Second,
 		ReceiveBatch: 64,
@@ -55,6 +56,7 @@ func (c Config) Validate() error {
 		want string
 	}{
 		{"flush_age", c.FlushAge >= 10*time.Millisecond && c.FlushAge <= time.Hour, "10ms to 1h"},
+		{"fast_age", c.FastAge >= 10*time.Millisecond && c.FastAge <= time.Hour, "10ms to 1h"},
 		{"flush_samples", c.FlushSamples > 0, "at least 1"},
 		{"head_messages", c.HeadMessages > 1, "at least 2"},
 		{"max_failures", c.MaxFailures > 0 && c.MaxFailures <= 20, "1 to 20"},
@@ -74,7 +76,7 @@ func (c Config) Validate() error {
 
 // tick is how often a worker looks whether a flush is due.
 func (c Config) tick() time.Duration {
-	return min(max(c.FlushAge/10, 5*time.Millisecond), 250*time.Millisecond)
+	return min(max(min(c.FlushAge, c.FastAge)/10, 5*time.Millisecond), 250*time.Millisecond)
 }
 
 // Options is what a worker works with. Nothing may be nil but Logger.
@@ -127,7 +129,7 @@ func newWorker(o Options, r *readers, c *claims) *Worker {
 	}
 	return &Worker{
 		readers: r, name: o.Name, config: o.Config, buffer: o.Buffer, dead: o.Dead, leases: o.Leases, book: o.Book,
-		flusher: &flusher{buffer: o.Buffer, tables: o.Tables, book: o.Book, messages: maxFlushMessages}, kinds: o.Kinds, now: o.Now, random: o.Random,
+		flusher: &flusher{buffer: o.Buffer, tables: o.Tables, book: o.Book, flushes: &r.flushes, messages: maxFlushMessages}, kinds: o.Kinds, now: o.Now, random: o.Random,
 		logger: o.Logger, claims: c, handleTurn: newBudget(o.Now), flushTurn: newBudget(o.Now),
 	}
 }
