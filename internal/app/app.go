@@ -30,6 +30,7 @@ import (
 	"weir/internal/sample"
 	"weir/internal/store"
 	"weir/internal/store/pebble"
+	"weir/internal/tail"
 	"weir/internal/worker"
 )
 
@@ -59,6 +60,7 @@ type App struct {
 	merger  *merge.Merger
 	source  *volumes.Source
 	queries *query.Handler
+	tails   *tail.Handler
 
 	ready atomic.Bool
 }
@@ -99,9 +101,13 @@ func (a *App) open(ctx context.Context) (err error) {
 		a.clock.Observe(j.Snapshot().Horizons.Latest())
 	}
 	a.life = message.Life(randomNumber())
+	fast, err := a.config.fastSeries()
+	if err != nil {
+		return err
+	}
 	if a.gateway, err = gateway.New(gateway.Options{
 		Config: a.config.Gateway, Life: a.life, Buffer: a.queues, Catalog: a.catalog, Weeks: a.book,
-		Clock: a.clock, Now: time.Now, Logger: a.logger.With("role", "gateway"),
+		Fast: fast, Clock: a.clock, Now: time.Now, Logger: a.logger.With("role", "gateway"),
 	}); err != nil {
 		return err
 	}
@@ -120,8 +126,15 @@ func (a *App) open(ctx context.Context) (err error) {
 		Source: a.source, Limits: a.config.Query.Limits, Timeout: a.config.Query.Timeout, Now: time.Now,
 		Logger: a.logger.With("role", "query"),
 	})
+	a.tails = tail.NewHandler(tail.HandlerOptions{
+		Feed:  tail.New(tail.Options{Tables: a.store, Book: a.book, Now: time.Now, Idle: tellIdle}),
+		Parse: matcher, Logger: a.logger.With("role", "tail"),
+	})
 	return nil
 }
+
+// tellIdle is how often who tails is told that nothing was committed.
+const tellIdle = 10 * time.Second
 
 func (a *App) openDrivers(ctx context.Context) error {
 	s := pebble.Default()

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"time"
 
 	"weir/internal/gateway"
@@ -18,6 +19,7 @@ import (
 type Config struct {
 	Data       string           `yaml:"data" doc:"folder that holds all data"`
 	HTTP       HTTPConfig       `yaml:"http"`
+	Fast       []string         `yaml:"fast" doc:"selectors of series whose samples are flushed every worker.fast_age, in items and commits of their own: see weir_flush_bytes_total for what that costs"`
 	Partitions int              `yaml:"partitions" doc:"K: partitions of weeks made from now on, and queues; a week keeps the number it was made with"`
 	Buffer     BufferConfig     `yaml:"buffer"`
 	Store      StoreConfig      `yaml:"store"`
@@ -101,6 +103,9 @@ func (c Config) Validate() error {
 	if _, err := logLevel(c.Log.Level); err != nil {
 		return err
 	}
+	if _, err := c.fastSeries(); err != nil {
+		return err
+	}
 	for _, part := range []interface{ Validate() error }{c.Gateway, c.Worker, c.Workers, c.Merge} {
 		if err := part.Validate(); err != nil {
 			return err
@@ -110,4 +115,31 @@ func (c Config) Validate() error {
 		return fmt.Errorf("query.%w", err)
 	}
 	return nil
+}
+
+// fastSeries gives what says which series are fast; nil where none is.
+func (c Config) fastSeries() (func(sample.Series) bool, error) {
+	var any []func(sample.Series) bool
+	for i, text := range c.Fast {
+		match, err := matcher(text)
+		if err != nil {
+			return nil, fmt.Errorf("fast: selector %d: %w", i+1, err)
+		}
+		any = append(any, match)
+	}
+	if len(any) == 0 {
+		return nil, nil
+	}
+	return func(s sample.Series) bool {
+		return slices.ContainsFunc(any, func(match func(sample.Series) bool) bool { return match(s) })
+	}, nil
+}
+
+// matcher reads a selector.
+func matcher(text string) (func(sample.Series) bool, error) {
+	selector, err := query.ParseSelector(text)
+	if err != nil {
+		return nil, err
+	}
+	return selector.MatchesSeries, nil
 }

@@ -31,7 +31,7 @@ func TestLoadRefusesWhatItDoesNotKnow(t *testing.T) {
 	for text, want := range map[string]string{
 		"worker:\n  flush_agee: 5s\n":          `line 2: unknown key "worker.flush_agee"; did you mean "worker.flush_age"?`,
 		"dat: x\n":                             `line 1: unknown key "dat"; did you mean "data"?`,
-		"zzzzzzzzzzzzzzzz: 1\n":                "known are buffer, data, gateway",
+		"zzzzzzzzzzzzzzzz: 1\n":                "known are buffer, data, fast, gateway",
 		"data: a\ndata: b\n":                   "data",
 		"log:\n  level: info\n  level: warn\n": "level",
 		"http: 8480\n":                         "line 1: http takes keys and values",
@@ -110,6 +110,8 @@ func TestEveryKeyIsWrittenAndRead(t *testing.T) {
 		switch {
 		case l.value.Kind() == reflect.String:
 			l.value.SetString(fmt.Sprintf("a: \"%d\" # é\\\n", i))
+		case l.value.Kind() == reflect.Slice:
+			l.value.Set(reflect.ValueOf([]string{fmt.Sprintf(`m%d{a="é"}`, i), `{b=~"1, 2"}`}))
 		case l.value.Kind() == reflect.Bool:
 			l.value.SetBool(!l.value.Bool())
 		case l.value.CanInt():
@@ -147,6 +149,8 @@ func TestValidateNamesTheKey(t *testing.T) {
 		"workers.window":      func(c *Config) { c.Workers.Window = 0 },
 		"query.timeout":       func(c *Config) { c.Query.Timeout = 0 },
 		"query.":              func(c *Config) { c.Query.MaxSamples = -1 },
+		"fast: selector 2":    func(c *Config) { c.Fast = []string{"cpu", "{a="} },
+		"worker.fast_age":     func(c *Config) { c.Worker.FastAge = 0 },
 		"log.level":           func(c *Config) { c.Log.Level = "loud" },
 		"store.cache_bytes":   func(c *Config) { c.Store.CacheBytes = -1 },
 		"store.open_tables":   func(c *Config) { c.Store.OpenTables = 0 },

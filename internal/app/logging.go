@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"reflect"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -62,6 +63,12 @@ func writeKeys(b *strings.Builder, v reflect.Value, indent string) {
 			fmt.Fprintf(b, "%s%s: %s\n", indent, name, x)
 		case string:
 			fmt.Fprintf(b, "%s%s: %q\n", indent, name, x)
+		case []string:
+			quoted := make([]string, len(x))
+			for i, text := range x {
+				quoted[i] = strconv.Quote(text)
+			}
+			fmt.Fprintf(b, "%s%s: [%s]\n", indent, name, strings.Join(quoted, ", "))
 		default:
 			fmt.Fprintf(b, "%s%s: %v\n", indent, name, x)
 		}

@@ -51,6 +51,13 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	counter("weir_merge_swept_items_total", "Replaced items that were removed.", float64(m.Swept))
 	counter("weir_merge_orphans_total", "Items of crashed flushes and merges that were removed.", float64(m.Orphans))
 	counter("weir_merge_unreadable_items_total", "Items that could not be read, and were left as they are.", float64(m.Unreadable))
+	for _, f := range c.workers.Flushes() {
+		class := f.Class.String()
+		counter("weir_flush_commits_total", "Commits, each one put into a journal.", float64(f.Commits), "class", class)
+		counter("weir_flush_items_total", "Items that flushes wrote.", float64(f.Items), "class", class)
+		counter("weir_flush_bytes_total", "Bytes of items that flushes wrote.", float64(f.Bytes), "class", class)
+		counter("weir_flush_samples_total", "Samples in items that flushes wrote.", float64(f.Samples), "class", class)
+	}
 	ready := 0.0
 	if c.ready.Load() {
 		ready = 1

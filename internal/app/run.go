@@ -35,6 +35,7 @@ func (a *App) Run(ctx context.Context) error {
 		Handler: a.handler(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
 		ErrorLog: slog.NewLogLogger(a.logger.Handler(), slog.LevelDebug),
 	}
+	server.RegisterOnShutdown(a.tails.Stop) // they would not end by themselves
 	failed := make(chan error, 3)
 	go func() { failed <- server.Serve(listener) }()
 	if a.config.HTTP.Admin != "" {
@@ -189,6 +190,7 @@ func (a *App) handler() http.Handler {
 	api := http.NewServeMux()
 	a.gateway.Register(api)
 	a.queries.Register(api)
+	a.tails.Register(api)
 	a.registerAdmin(api)
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })

@@ -131,6 +131,11 @@ type wireLine struct {
 	Reason  string            `json:"reason"`
 	Error   *details          `json:"error"`
 	json    []byte
+
+	// Of the feed.
+	Token    string `json:"token"`
+	Accepted int64  `json:"accepted"`
+	Gap      *Gap   `json:"gap"`
 }
 
 // lines sends a request and calls yield for each line of its answer. An answer

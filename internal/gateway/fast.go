@@ -63,7 +63,7 @@ func (g *grouping) part(fast bool) *block.Batch {
 	b, p := &g.batch, &g.parted
 	p.Reset()
 	for i := range b.Runs() { // in the order in which order named them
-		run := int32(0)
+		var run int32
 		if i < len(g.known) {
 			run = g.known[i].run
 		} else {

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"testing"
+	"time"
 
 	"weir/internal/feed"
 	"weir/internal/journal"
@@ -204,5 +205,81 @@ func TestTailWaitsForCommits(t *testing.T) {
 	cancel()
 	if err := <-ended; !errors.Is(err, context.Canceled) {
 		t.Errorf("a tail that is stopped ends by %v", err)
+	}
+}
+
+func TestSlowReadersAreToldWhatTheyMissed(t *testing.T) {
+	r := newRig(t, 3)
+	id := store.JournalID{Week: unitWeek}
+	for range 5 {
+		r.commit(id)
+	}
+	old := maps.Clone(r.commits)
+	r.stamp += 1_000_000
+	for range 3 {
+		r.commit(id)
+	}
+	var gap *feed.Gap
+	seen := map[given]bool{}
+	r.run(feed.Request{Oldest: true, MaxLag: time.Millisecond / 2}, func(e *feed.Event) bool {
+		if e.Gap != nil {
+			g := *e.Gap
+			gap = &g
+		}
+		for _, g := range samplesOf(e) {
+			seen[g] = true
+		}
+		return true
+	})
+	if gap == nil || gap.Reason != feed.Slow || gap.Commits != 5 || gap.Samples != uint64(len(old)) {
+		t.Errorf("told %+v; want 5 commits of %d samples", gap, len(old))
+	}
+	for g := range r.commits {
+		if _, is := old[g]; is == seen[g] {
+			t.Errorf("%+v: old %v, seen %v", g, is, seen[g])
+		}
+	}
+}
+
+// TestDamagedItemsAreGaps: what the store cannot read is told, and the rest is
+// given.
+func TestDamagedItemsAreGaps(t *testing.T) {
+	r := newRig(t, 4)
+	id := store.JournalID{Week: unitWeek}
+	for range 3 {
+		r.commit(id)
+	}
+	var second journal.Named // an item of the second commit
+	items := slices.Collect(r.book.Journal(id).Snapshot().Items.All())
+	positions := map[uint64]bool{}
+	for _, n := range items {
+		positions[n.Position] = true
+	}
+	sorted := slices.Sorted(maps.Keys(positions))
+	for _, n := range items {
+		if n.Position == sorted[1] {
+			second = *n
+		}
+	}
+	volume, err := r.book.Volume(t.Context(), unitWeek, 0)
+	r.must(err)
+	r.must(r.store.Write(t.Context(), volume.Table, []store.Item{{Key: second.Key, Body: []byte("no block")}}))
+	for _, gone := range []bool{false, true} {
+		if gone {
+			r.must(r.store.Delete(t.Context(), volume.Table, []store.ItemKey{second.Key}))
+		}
+		var gaps []feed.Gap
+		events := 0
+		r.run(feed.Request{Oldest: true}, func(e *feed.Event) bool {
+			if e.Gap != nil {
+				gaps = append(gaps, *e.Gap)
+			} else if len(e.Series) > 0 {
+				events++
+			}
+			return true
+		})
+		if events != 2 || len(gaps) != 1 || gaps[0].Reason != feed.Damaged || gaps[0].From != sorted[1] || gaps[0].To != sorted[1]+1 {
+			t.Errorf("gone %v: %d events and gaps %+v; want 2, and position %d", gone, events, gaps, sorted[1])
+		}
 	}
 }
