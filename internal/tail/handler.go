@@ -32,13 +32,17 @@ type HandlerOptions struct {
 // token by which the next call goes on.
 type Handler struct {
 	HandlerOptions
+	places  chan struct{} // one for each that is served
 	stopped context.Context
 	Stop    context.CancelFunc // ends all answers
 }
 
+// maxReaders is how many are served at once.
+const maxReaders = 256
+
 // NewHandler makes a handler.
 func NewHandler(o HandlerOptions) *Handler {
-	h := &Handler{HandlerOptions: o}
+	h := &Handler{HandlerOptions: o, places: make(chan struct{}, maxReaders)}
 	h.stopped, h.Stop = context.WithCancel(context.Background())
 	return h
 }
@@ -50,6 +54,14 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) {
 	request, err := h.read(r)
 	if err != nil {
 		problem.Write(w, http.StatusBadRequest, "Bad parameter", err.Error())
+		return
+	}
+	select {
+	case h.places <- struct{}{}:
+		defer func() { <-h.places }()
+	default:
+		w.Header().Set("Retry-After", "5")
+		problem.Write(w, http.StatusServiceUnavailable, "Too many readers", fmt.Sprintf("%d follow what is committed; try again when one has ended", maxReaders))
 		return
 	}
 	ctx, cancel := context.WithCancel(r.Context())

@@ -121,3 +121,17 @@ func TestStopEndsAnswers(t *testing.T) {
 		t.Errorf("%d %q, ended by %v", status, body, err)
 	}
 }
+
+func TestReadersAreBounded(t *testing.T) {
+	h, server := serve(t, func(context.Context, feed.Request, func(*feed.Event) error) error { return nil })
+	for range maxReaders {
+		h.places <- struct{}{}
+	}
+	if status, body, _ := get(t, server.URL+"/api/v1/tail"); status != http.StatusServiceUnavailable || !strings.Contains(body, "256") {
+		t.Errorf("%d %s", status, body)
+	}
+	<-h.places
+	if status, _, _ := get(t, server.URL+"/api/v1/tail"); status != http.StatusOK {
+		t.Errorf("%d once one has ended", status)
+	}
+}
