@@ -123,7 +123,7 @@ func TestStopEndsAnswers(t *testing.T) {
 }
 
 func TestReadersAreBounded(t *testing.T) {
-	h, server := serve(t, func(context.Context, feed.Request, func(*feed.Event) error) error { return nil })
+	h, server := serve(t, func(context.Context, feed.Request, func(*feed.Event) error) error { return feed.ErrToken })
 	for range maxReaders {
 		h.places <- struct{}{}
 	}
@@ -131,7 +131,7 @@ func TestReadersAreBounded(t *testing.T) {
 		t.Errorf("%d %s", status, body)
 	}
 	<-h.places
-	if status, _, _ := get(t, server.URL+"/api/v1/tail"); status != http.StatusOK {
+	if status, _, _ := get(t, server.URL+"/api/v1/tail"); status != http.StatusBadRequest {
 		t.Errorf("%d once one has ended", status)
 	}
 }
