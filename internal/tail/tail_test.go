@@ -151,7 +151,7 @@ func life(t *testing.T, seed uint64, steps int) map[string]int {
 func TestReadersMissNothing(t *testing.T) {
 	seeds := 60
 	if testing.Short() {
-		seeds = 8
+		seeds = 4
 	}
 	total := map[string]int{}
 	for seed := range uint64(seeds) {

@@ -22,8 +22,8 @@ func TestFastMessagesAreFlushedAlone(t *testing.T) {
 		if time.Sleep(900 * time.Millisecond); s.commits() != 0 {
 			s.Error("a fast flush before anything is a second old")
 		}
-		if time.Sleep(300 * time.Millisecond); s.commits() != 1 {
-			s.Errorf("%d commits after 1.2 s; want that of the fast message", s.commits())
+		if time.Sleep(400 * time.Millisecond); s.commits() != 1 {
+			s.Errorf("%d commits after 1.3 s; want that of the fast message", s.commits())
 		}
 		if h := w.Heads(); h[0].Messages != 1 {
 			s.Errorf("%d messages wait; want the steady one", h[0].Messages)

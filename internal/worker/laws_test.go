@@ -265,7 +265,7 @@ func TestSimulationsReachWhatTheyAreFor(t *testing.T) {
 		}
 		t.Logf("in %d interleavings: %v", runs, counts)
 		for what, least := range map[string]int{
-			"appends with no known outcome": runs / 6, "commits": 5 * runs, "journals taken over": 5 * runs, "fenced workers": runs,
+			"appends with no known outcome": runs / 8, "commits": 5 * runs, "journals taken over": 5 * runs, "fenced workers": runs,
 			"appends whose answer is lost": runs, "appends that arrive after their error": runs / 6,
 			"deliveries of what is named already": 5 * runs, "deliveries of what waits in the head": runs,
 			"acks that are forgotten": 2 * runs, "redriven dead letters": runs, "crashes": runs,

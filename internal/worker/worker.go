@@ -76,7 +76,7 @@ func (c Config) Validate() error {
 
 // tick is how often a worker looks whether a flush is due.
 func (c Config) tick() time.Duration {
-	return min(max(min(c.FlushAge, c.FastAge)/10, 5*time.Millisecond), 250*time.Millisecond)
+	return min(max(min(c.FlushAge/10, c.FastAge/4), 5*time.Millisecond), 250*time.Millisecond)
 }
 
 // Options is what a worker works with. Nothing may be nil but Logger.
