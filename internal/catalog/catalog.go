@@ -8,7 +8,6 @@ package catalog
 
 import (
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -67,18 +66,20 @@ func (s *Series) Kind() sample.Kind {
 
 // Catalog is the index. Safe for concurrent use.
 type Catalog struct {
-	mu       sync.RWMutex
-	byKey    map[string]*Series
-	all      []*Series
-	byMetric map[string][]*Series
-	byTag    map[sample.Tag][]*Series
-
-	registered int
+	mu         sync.RWMutex
+	byKey      map[string]*Series
+	all        []*Series
+	registered *ordered
+	byMetric   map[string]*ordered
+	byTag      map[sample.Tag]*ordered
 }
 
 // New makes an empty catalog.
 func New() *Catalog {
-	return &Catalog{byKey: map[string]*Series{}, byMetric: map[string][]*Series{}, byTag: map[sample.Tag][]*Series{}}
+	return &Catalog{
+		byKey: map[string]*Series{}, registered: &ordered{},
+		byMetric: map[string]*ordered{}, byTag: map[sample.Tag]*ordered{},
+	}
 }
 
 // Intern gives the series of a canonical key, and makes it known if it is
@@ -129,10 +130,10 @@ func (c *Catalog) Register(key string, in InWeek) error {
 	s := c.intern(key, parsed)
 	weeks := s.Weeks()
 	if len(weeks) == 0 {
-		c.registered++
-		c.byMetric[s.Metric] = append(c.byMetric[s.Metric], s)
+		c.registered.add(s)
+		addTo(c.byMetric, s.Metric, s)
 		for _, t := range s.Tags {
-			c.byTag[t] = append(c.byTag[t], s)
+			addTo(c.byTag, t, s)
 		}
 	}
 	at, found := slices.BinarySearchFunc(weeks, in.Week, func(w InWeek, week sample.Week) int { return int(w.Week) - int(week) })
@@ -145,39 +146,52 @@ func (c *Catalog) Register(key string, in InWeek) error {
 }
 
 // Find gives the series that are registered somewhere, carry this metric
-// (if not "") and all these tags, sorted by key. What further matchers ask is
-// the caller's to filter.
+// (if not "") and all these tags, in the order of sample.Series.Compare. What
+// further matchers ask is the caller's to filter.
 func (c *Catalog) Find(metric string, tags []sample.Tag) []*Series {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	shortest, narrowed := c.all, false
-	narrow := func(s []*Series) {
-		if !narrowed || len(s) < len(shortest) {
-			shortest, narrowed = s, true
-		}
+	list := c.shortest(metric, tags)
+	if list == nil {
+		return nil
 	}
-	if metric != "" {
-		narrow(c.byMetric[metric])
-	}
-	for _, t := range tags {
-		narrow(c.byTag[t])
+	sorted := list.inOrder(&c.mu)
+	if metric == "" && len(tags) == 0 {
+		return slices.Clone(sorted)
 	}
 	var found []*Series
-	for _, s := range shortest {
-		if s.weeks.Load() == nil || metric != "" && s.Metric != metric {
+	for _, s := range sorted {
+		if metric != "" && s.Metric != metric {
 			continue
 		}
 		if !slices.ContainsFunc(tags, func(t sample.Tag) bool { return s.Tag(t.Name) != t.Value }) {
 			found = append(found, s)
 		}
 	}
-	slices.SortFunc(found, func(a, b *Series) int { return strings.Compare(a.Key, b.Key) })
 	return found
+}
+
+// shortest gives the shortest list that holds all that may be found, nil where
+// nothing is.
+func (c *Catalog) shortest(metric string, tags []sample.Tag) *ordered {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	best := c.registered
+	if metric != "" {
+		best = c.byMetric[metric]
+	}
+	for _, t := range tags {
+		if list := c.byTag[t]; best == nil || list == nil || len(list.series) < len(best.series) {
+			best = list
+		}
+		if best == nil {
+			return nil
+		}
+	}
+	return best
 }
 
 // Len gives how many series are registered somewhere.
 func (c *Catalog) Len() int {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	return c.registered
+	return len(c.registered.series)
 }

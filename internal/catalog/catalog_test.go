@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"testing"
@@ -125,6 +126,7 @@ func TestFindNarrowsByMetricAndTags(t *testing.T) {
 		unitRegister(t, c, s, InWeek{Week: 1, Kind: sample.Float64})
 		unitRegister(t, c, s, InWeek{Week: 2, Kind: sample.Float64}) // is found once all the same
 	}
+	slices.SortFunc(all, sample.Series.Compare)
 	if _, err := c.Intern([]byte(unitSeries(t, "m0", "room", "0").Key())); err != nil {
 		t.Fatal(err)
 	}
@@ -144,7 +146,6 @@ func TestFindNarrowsByMetricAndTags(t *testing.T) {
 					want = append(want, s.Key())
 				}
 			}
-			slices.Sort(want)
 			var got []string
 			for _, s := range c.Find(metric, tags) {
 				got = append(got, s.Key)
@@ -156,6 +157,50 @@ func TestFindNarrowsByMetricAndTags(t *testing.T) {
 	}
 	if c.Len() != len(all) {
 		t.Errorf("%d series; want %d", c.Len(), len(all))
+	}
+}
+
+// TestFindGivesSeriesInOrder registers series between searches, in any order.
+func TestFindGivesSeriesInOrder(t *testing.T) {
+	c := New()
+	random := rand.New(rand.NewPCG(5, 6))
+	var all []sample.Series
+	var given [][]*Series
+	var copies [][]*Series
+	for _, i := range random.Perm(200) {
+		s := unitSeries(t, fmt.Sprint("m", i%3), "n", fmt.Sprint(i), "unit", fmt.Sprint(i%2))
+		all = append(all, s)
+		unitRegister(t, c, s, InWeek{Week: 1, Kind: sample.Float64})
+		if random.IntN(10) > 0 {
+			continue
+		}
+		slices.SortFunc(all, sample.Series.Compare)
+		for _, tags := range [][]sample.Tag{nil, {{Name: "unit", Value: "1"}}} {
+			found := c.Find("", tags)
+			var want, got []string
+			for _, s := range all {
+				if tags == nil || s.Tag("unit") == "1" {
+					want = append(want, s.Key())
+				}
+			}
+			for _, s := range found {
+				got = append(got, s.Key)
+			}
+			if !slices.Equal(got, want) {
+				t.Fatalf("of %d series, tags %v: %q; want %q", len(all), tags, got, want)
+			}
+			given, copies = append(given, found), append(copies, slices.Clone(found))
+		}
+	}
+	for i := range given {
+		if !slices.Equal(given[i], copies[i]) {
+			t.Errorf("list %d changed after it was given", i)
+		}
+	}
+	for i, s := range c.All() {
+		if int(s.Index) != i {
+			t.Fatalf("series %d of all has index %d", i, s.Index)
+		}
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 
@@ -62,23 +61,42 @@ func (e *Engine) aggregateSeries(ctx context.Context, a Aggregation, list []Seri
 			return err
 		}
 	}
-	var g group
-	var out Points
-	at := 0 // the place in the list, which Windows follows
+	var converted []Cell
+	var named SeriesInfo
+	out := Points{Info: &named}
+	place := follow(list)
 	return e.windows(ctx, a, list, NewBudget(e.limits), func(info *SeriesInfo, cells []Cell) error {
-		for Compare(list[at].Series, info.Series) != 0 {
-			if at++; at == len(list) {
-				return fmt.Errorf("the source gave %s, which was not asked for, or out of order", info.Series)
+		at, err := place(info)
+		if err != nil {
+			return err
+		}
+		if kinds[at] != info.Kind {
+			converted = append(converted[:0], cells...)
+			cells = converted
+			for i := range cells {
+				a.Function.convert(&cells[i], info.Kind, kinds[at])
 			}
 		}
-		g.reset(kinds[at])
-		g.add(a.Function, info.Kind, cells, math.MaxInt) // one series has no more windows than samples
-		out.Info = &SeriesInfo{Series: info.Series, ID: info.ID}
-		if err := g.write(a.Function, &out); err != nil {
+		named = SeriesInfo{Series: info.Series, ID: info.ID}
+		if err := a.Function.write(kinds[at], cells, &out); err != nil {
 			return err
 		}
 		return yield(&out)
 	})
+}
+
+// follow gives a function that gives the place in a list of one of its series
+// after the other.
+func follow(list []SeriesInfo) func(*SeriesInfo) (int, error) {
+	at := 0
+	return func(info *SeriesInfo) (int, error) {
+		for ; at < len(list); at++ {
+			if &list[at] == info || Compare(list[at].Series, info.Series) == 0 {
+				return at, nil
+			}
+		}
+		return 0, fmt.Errorf("the source gave %s, which was not asked for, or out of order", info.Series)
+	}
 }
 
 func (e *Engine) aggregateGroups(ctx context.Context, a Aggregation, list []SeriesInfo, yield func(*Points) error) error {
@@ -88,13 +106,13 @@ func (e *Engine) aggregateGroups(ctx context.Context, a Aggregation, list []Seri
 	}
 	left := e.limits.MaxWindows
 	budget := NewBudget(e.limits)
-	var key []byte
+	place := follow(list)
 	err = e.windows(ctx, a, list, budget, func(info *SeriesInfo, cells []Cell) error {
-		key = info.Series.AppendKey(key[:0])
-		g := of[string(key)]
-		if g == nil {
-			return fmt.Errorf("the source gave %s, which was not asked for", info.Series)
+		at, err := place(info)
+		if err != nil {
+			return err
 		}
+		g := of[at]
 		if len(g.cells) == 0 {
 			g.series.Metric = info.Series.Metric
 		} else if g.series.Metric != info.Series.Metric {
@@ -144,12 +162,11 @@ func (e *Engine) windows(ctx context.Context, a Aggregation, list []SeriesInfo, 
 	})
 }
 
-// makeGroups divides series into groups; the map leads there from their keys.
-func makeGroups(a Aggregation, list []SeriesInfo) ([]*group, map[string]*group, error) {
-	var groups []*group
+// makeGroups divides series into groups, and gives that of each series too.
+func makeGroups(a Aggregation, list []SeriesInfo) (groups, of []*group, err error) {
 	var members [][]int
 	places := map[string]int{} // by the values of the tags
-	of := make(map[string]*group, len(list))
+	of = make([]*group, len(list))
 	var key []byte
 	for i := range list {
 		series := list[i].Series
@@ -167,7 +184,7 @@ func makeGroups(a Aggregation, list []SeriesInfo) ([]*group, map[string]*group, 
 			members = append(members, nil)
 		}
 		members[place] = append(members[place], i)
-		of[series.Key()] = groups[place]
+		of[i] = groups[place]
 	}
 	for place, g := range groups {
 		kind, err := a.Function.inputKind(list, members[place])

@@ -413,7 +413,7 @@ func TestLimits(t *testing.T) {
 		{Limits{4, 50, 50, 1 << 30, 1}, "max_series, which is 4: 5 series match"},
 		{Limits{5, 49, 50, 1 << 30, 1}, "max_samples, which is 49"},
 		{Limits{5, 50, 49, 1 << 30, 1}, "max_windows, which is 49"},
-		{Limits{5, 50, 50, 50*CellSize - 1, 1}, "max_memory, which is 4799: give a shorter range"},
+		{Limits{5, 50, 50, 50*CellSize - 1, 1}, "max_memory, which is 3199: give a shorter range"},
 		{Limits{5, 50, 50, 50 * CellSize, 1}, ""},
 	} {
 		_, err := collect(&memory{all: all}, c.limits, a)

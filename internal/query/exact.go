@@ -18,9 +18,9 @@ import (
 // the greatest float64 it is an infinity only if the exact sum rounds to one.
 // The sum of nothing but -0 is -0; any other that is exactly zero is 0.
 type FloatSum struct {
-	high, low float64
-	wide      *accumulator
-	some      bool // a value was added that is not -0
+	high float64
+	low  float64 // -0 where it is zero and a value was added that is not -0
+	wide *accumulator
 }
 
 // safe bounds what is added by TwoSum: below it nothing overflows on the way.
@@ -43,24 +43,31 @@ func (s *FloatSum) Add(values []uint64) {
 		if s.wide != nil || lost != 0 || !(math.Abs(sum) < safe) {
 			s.high, s.low = high, low
 			s.widen().add(values[i:])
-			s.some = true
 			return
 		}
 		high, low = sum, small
 	}
-	s.high, s.low, s.some = high, low, s.some || others != 0
+	if others == 0 && !s.some() {
+		return
+	}
+	if low == 0 {
+		low = math.Copysign(0, -1)
+	}
+	s.high, s.low = high, low
 }
+
+// some says whether a value was added that is not -0.
+func (s *FloatSum) some() bool { return s.wide != nil || math.Float64bits(s.low) != 0 }
 
 // Join adds another sum, which stays as it is.
 func (s *FloatSum) Join(more FloatSum) {
 	if more.wide != nil {
 		s.widen().join(more.wide)
-		s.some = true
 		return
 	}
-	some := s.some || more.some
-	s.Add([]uint64{math.Float64bits(more.high), math.Float64bits(more.low)})
-	s.some = some
+	if more.some() {
+		s.Add([]uint64{math.Float64bits(more.high), math.Float64bits(more.low)})
+	}
 }
 
 // AddWide adds an integer of 128 bits, exactly.
@@ -87,7 +94,7 @@ func (s *FloatSum) Value() float64 {
 	if s.wide != nil {
 		return s.wide.value()
 	}
-	if !s.some {
+	if !s.some() {
 		return math.Copysign(0, -1)
 	}
 	return s.high + s.low + 0 // -0 + 0 is 0

@@ -35,7 +35,7 @@ func (g *group) add(f Function, kind sample.Kind, cells []Cell, most int) bool {
 	for _, c := range cells {
 		f.convert(&c, kind, g.kind)
 		if had := g.find(c.start); had != nil {
-			f.combine(g.kind, had, c)
+			f.combine(g.kind, had, &c)
 			continue
 		}
 		if made++; made > most {
@@ -83,21 +83,25 @@ func (g *group) append(c Cell) {
 // write gives the group's cells as Points, in the order of time, in the
 // memory that out has.
 func (g *group) write(f Function, out *Points) error {
-	byStart := func(x, y Cell) int { return cmp.Compare(x.start, y.start) }
 	if g.index != nil { // cells came out of order
-		slices.SortFunc(g.cells, byStart)
+		slices.SortFunc(g.cells, func(x, y Cell) int { return cmp.Compare(x.start, y.start) })
 	}
-	out.Info.Kind = f.outputKind(g.kind)
+	return f.write(g.kind, g.cells, out)
+}
+
+// write gives cells over values of a kind as Points, in the memory that out has.
+func (f Function) write(kind sample.Kind, cells []Cell, out *Points) error {
+	out.Info.Kind = f.outputKind(kind)
 	out.Times, out.Bits, out.Texts = out.Times[:0], out.Bits[:0], out.Texts[:0]
-	for i := range g.cells {
-		c := &g.cells[i]
-		value, ok := f.finish(g.kind, c)
+	for i := range cells {
+		c := &cells[i]
+		value, ok := f.finish(kind, c)
 		if !ok {
 			return &OverflowError{Series: out.Info.Series, Start: c.start}
 		}
 		out.Times = append(out.Times, c.start)
 		if out.Info.Kind == sample.String {
-			out.Texts = append(out.Texts, c.text)
+			out.Texts = append(out.Texts, *c.text)
 		} else {
 			out.Bits = append(out.Bits, value)
 		}

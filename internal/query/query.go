@@ -7,12 +7,10 @@
 package query
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"weir/internal/sample"
 )
@@ -56,6 +54,8 @@ type SeriesInfo struct {
 	Kind   sample.Kind
 	// Weeks are those in which the series is registered, in order.
 	Weeks []sample.Week
+	// Own is what the Source that listed the series keeps of it, and nil else.
+	Own any
 }
 
 // Points are samples of one series, in columns. Times ascend strictly.
@@ -72,14 +72,7 @@ type Points struct {
 
 // Compare orders series by metric, then by tags, name before value. It is the
 // order of all lists, and the one in which a group combines its series.
-func Compare(a, b sample.Series) int {
-	if c := strings.Compare(a.Metric, b.Metric); c != 0 {
-		return c
-	}
-	return slices.CompareFunc(a.Tags, b.Tags, func(x, y sample.Tag) int {
-		return cmp.Or(strings.Compare(x.Name, y.Name), strings.Compare(x.Value, y.Value))
-	})
-}
+func Compare(a, b sample.Series) int { return a.Compare(b) }
 
 // Selection is which series, and which samples of them: those with
 // Start ≤ time < End.

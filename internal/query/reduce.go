@@ -15,15 +15,14 @@ import (
 type Cell struct {
 	start int64
 	count int64
-	time  int64    // of the sample that First or Last chose
 	bits  uint64   // the value; of an int64 sum the lower half of 128 bits
-	high  int64    // the upper half of an int64 sum
+	high  int64    // the upper half of an int64 sum; of First and Last the sample's time
 	sum   FloatSum // of float64 values
-	text  string   // the value when the kind is String
+	text  *string  // the value when the kind is String
 }
 
-// CellSize is about how many bytes a Cell takes.
-const CellSize = 96
+// CellSize is how many bytes a Cell takes.
+const CellSize = 64
 
 // windowOf gives the first and last ns of the window that holds t. Windows are
 // aligned to the epoch; what int64 can't say is cut off at its ends.
@@ -52,9 +51,10 @@ func (f Function) reduce(p *Points, i, j int) Cell {
 		if f == Last {
 			at = j - 1
 		}
-		c.time = p.Times[at]
+		c.high = p.Times[at]
 		if kind == sample.String {
-			c.text = strings.Clone(p.Texts[at]) // the Points it lies in are not ours to keep
+			text := strings.Clone(p.Texts[at]) // the Points it lies in are not ours to keep
+			c.text = &text
 		} else {
 			c.bits = p.Bits[at]
 		}
@@ -164,16 +164,16 @@ func (f Function) convert(c *Cell, from, to sample.Kind) {
 
 // combine adds to a cell what else there is in its window: of the same series,
 // or of a later one of its group.
-func (f Function) combine(kind sample.Kind, c *Cell, more Cell) {
+func (f Function) combine(kind sample.Kind, c, more *Cell) {
 	c.count += more.count
 	switch f {
 	case First:
-		if more.time < c.time {
-			c.time, c.bits, c.text = more.time, more.bits, more.text
+		if more.high < c.high {
+			c.high, c.bits, c.text = more.high, more.bits, more.text
 		}
 	case Last:
-		if more.time >= c.time {
-			c.time, c.bits, c.text = more.time, more.bits, more.text
+		if more.high >= c.high {
+			c.high, c.bits, c.text = more.high, more.bits, more.text
 		}
 	case Sum, Mean:
 		if kind == sample.Float64 {

@@ -86,18 +86,30 @@ func NewSelector(matchers ...Matcher) Selector { return Selector{matchers: match
 func (s Selector) Matchers() []Matcher { return s.matchers }
 
 // MatchesSeries says whether a series meets all conditions.
-func (s Selector) MatchesSeries(series sample.Series) bool {
-	for i := range s.matchers {
-		m := &s.matchers[i]
-		value := series.Metric
-		if m.Name != MetricName {
-			value = series.Tag(m.Name)
-		}
-		if !m.Matches(value) {
-			return false
-		}
+func (s Selector) MatchesSeries(series sample.Series) bool { return s.Matching()(series) }
+
+// Matching gives a MatchesSeries for one series after the other, which does
+// not look anew at a value that is the one before: most share their metric
+// with their neighbour.
+func (s Selector) Matching() func(sample.Series) bool {
+	type verdict struct {
+		value          string
+		known, matches bool
 	}
-	return true
+	last := make([]verdict, len(s.matchers))
+	return func(series sample.Series) bool {
+		for i := range s.matchers {
+			m, v := &s.matchers[i], &last[i]
+			value := valueOf(series, m.Name)
+			if !v.known || v.value != value {
+				*v = verdict{value, true, m.Matches(value)}
+			}
+			if !v.matches {
+				return false
+			}
+		}
+		return true
+	}
 }
 
 // Metric gives the one metric that series can have, for an index to start

@@ -42,7 +42,7 @@ func (w Windowing) Samples(cells []Cell, p *Points) []Cell {
 		}
 		c := w.Function.reduce(p, i, j)
 		c.start = first
-		cells = w.add(cells, p.Info.Kind, c)
+		cells = w.add(cells, p.Info.Kind, &c)
 		i = j
 	}
 	return cells
@@ -54,9 +54,9 @@ func (w Windowing) Run(cells []Cell, kind sample.Kind, s *Statistics) []Cell {
 	c.start, _ = windowOf(s.First, w.Window)
 	switch w.Function {
 	case First:
-		c.time, c.bits = s.First, s.FirstBits
+		c.high, c.bits = s.First, s.FirstBits
 	case Last:
-		c.time, c.bits = s.Last, s.LastBits
+		c.high, c.bits = s.Last, s.LastBits
 	case Min:
 		c.bits = s.Min
 	case Max:
@@ -71,7 +71,7 @@ func (w Windowing) Run(cells []Cell, kind sample.Kind, s *Statistics) []Cell {
 			c.sum.Add([]uint64{s.Sum.High, s.Sum.Low, 0})
 		}
 	}
-	return w.add(cells, kind, c)
+	return w.add(cells, kind, &c)
 }
 
 // Join is Samples for cells: more lies behind cells, so that its first window
@@ -80,13 +80,13 @@ func (w Windowing) Join(cells []Cell, kind sample.Kind, more []Cell) []Cell {
 	if len(more) == 0 {
 		return cells
 	}
-	return append(w.add(cells, kind, more[0]), more[1:]...)
+	return append(w.add(cells, kind, &more[0]), more[1:]...)
 }
 
-func (w Windowing) add(cells []Cell, kind sample.Kind, c Cell) []Cell {
+func (w Windowing) add(cells []Cell, kind sample.Kind, c *Cell) []Cell {
 	if n := len(cells); n > 0 && cells[n-1].start == c.start {
 		w.Function.combine(kind, &cells[n-1], c)
 		return cells
 	}
-	return append(cells, c)
+	return append(cells, *c)
 }

@@ -1,6 +1,7 @@
 package sample
 
 import (
+	"cmp"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
@@ -93,6 +94,23 @@ func (s Series) Tag(name string) string {
 		}
 	}
 	return ""
+}
+
+// Compare orders series by metric, then by tags, name before value.
+func (s Series) Compare(other Series) int {
+	if c := strings.Compare(s.Metric, other.Metric); c != 0 {
+		return c
+	}
+	for i := range min(len(s.Tags), len(other.Tags)) {
+		a, b := &s.Tags[i], &other.Tags[i]
+		if c := strings.Compare(a.Name, b.Name); c != 0 {
+			return c
+		}
+		if c := strings.Compare(a.Value, b.Value); c != 0 {
+			return c
+		}
+	}
+	return cmp.Compare(len(s.Tags), len(other.Tags))
 }
 
 // String writes s as metric{name="value",…}.

@@ -1,6 +1,7 @@
 package volumes
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"slices"
 	"syscall"
 	"testing"
@@ -109,7 +111,8 @@ func benchFlush(r *unitRig, id store.JournalID, list []*benchSeries, from, to in
 	}
 }
 
-// BenchmarkReadingHTTP asks one field of one host by the minute over HTTP.
+// BenchmarkReadingHTTP asks over HTTP: "one", one field of one host by the
+// minute, and "peers", what make bench-peers asks of every field and host.
 func BenchmarkReadingHTTP(b *testing.B) {
 	r := benchRig(b, 3600)
 	mux := http.NewServeMux()
@@ -118,23 +121,39 @@ func BenchmarkReadingHTTP(b *testing.B) {
 	}).Register(mux)
 	server := httptest.NewServer(mux)
 	defer server.Close()
-	url := fmt.Sprintf("%s/api/v1/aggregate?match=%s&start=%d&end=%d&window=1m&fn=mean", server.URL,
-		"cpu_field_3%7Bhostname%3D%22host_7%22%7D", unitAt(3600), unitAt(7200))
-	began := benchCPU(b)
-	for b.Loop() {
-		answer, err := server.Client().Get(url)
-		if err != nil {
-			b.Fatal(err)
-		}
-		text, err := io.ReadAll(answer.Body)
-		if err != nil || answer.StatusCode != http.StatusOK || len(text) < 60 {
-			b.Fatalf("%v: %s %s", err, answer.Status, text)
-		}
-		if err := answer.Body.Close(); err != nil {
-			b.Fatal(err)
-		}
+	for _, q := range []struct {
+		name, match, window string
+		from, to            int64
+		lines               int
+	}{
+		{"one", `cpu_field_3{hostname="host_7"}`, "1m", 3600, 7200, 1},
+		{"peers", `{__name__=~"cpu_.+"}`, "1h0m0s", 0, benchHours * 3600, benchHosts * benchFields},
+	} {
+		b.Run(q.name, func(b *testing.B) {
+			address := fmt.Sprintf("%s/api/v1/aggregate?match=%s&start=%d&end=%d&window=%s&fn=mean",
+				server.URL, url.QueryEscape(q.match), unitAt(q.from), unitAt(q.to), q.window)
+			b.ReportAllocs()
+			began := benchCPU(b)
+			for b.Loop() {
+				benchAsk(b, server.Client(), address, q.lines)
+			}
+			b.ReportMetric(float64((benchCPU(b)-began).Microseconds())/float64(b.N)/1e3, "cpu-ms/op")
+		})
 	}
-	b.ReportMetric(float64((benchCPU(b)-began).Microseconds())/float64(b.N)/1e3, "cpu-ms/op")
+}
+
+func benchAsk(b *testing.B, client *http.Client, address string, lines int) {
+	answer, err := client.Get(address)
+	if err != nil {
+		b.Fatal(err)
+	}
+	text, err := io.ReadAll(answer.Body)
+	if err != nil || answer.StatusCode != http.StatusOK || bytes.Count(text, []byte("\n")) != lines {
+		b.Fatalf("%v: %s %.200s", err, answer.Status, text)
+	}
+	if err := answer.Body.Close(); err != nil {
+		b.Fatal(err)
+	}
 }
 
 // benchCPU gives the CPU time of the process, which others' work moves less

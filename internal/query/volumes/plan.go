@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"weir/internal/block"
+	"weir/internal/catalog"
 	"weir/internal/journal"
 	"weir/internal/query"
 	"weir/internal/sample"
@@ -81,12 +82,13 @@ func (r *reading) plan(ctx context.Context, series []query.SeriesInfo) ([]task, 
 // divide gives for each journal the series that it may have samples of.
 func (r *reading) divide(ctx context.Context, series []query.SeriesInfo) (map[store.JournalID]*wanted, error) {
 	journals := map[store.JournalID]*wanted{}
-	var key []byte
 	for i := range series {
-		key = series[i].Series.AppendKey(key[:0])
-		known, err := r.catalog.Intern(key)
-		if err != nil {
-			return nil, err
+		known, ok := series[i].Own.(*catalog.Series)
+		if !ok {
+			var err error
+			if known, err = r.catalog.Intern(series[i].Series.AppendKey(nil)); err != nil {
+				return nil, err
+			}
 		}
 		for _, week := range series[i].Weeks {
 			if week.End() <= r.Start || week.Start() >= r.End {

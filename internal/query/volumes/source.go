@@ -11,7 +11,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"weir/internal/catalog"
@@ -75,22 +74,23 @@ func (s *Source) Series(ctx context.Context, sel query.Selector, start, end int6
 	}
 	metric, _ := sel.Metric()
 	from, to := sample.WeekOf(start), sample.WeekOf(end-1)
-	var out []query.SeriesInfo
-	for _, found := range s.catalog.Find(metric, sel.Equalities()) {
-		if !sel.MatchesSeries(found.Series) {
+	all, matches := s.catalog.Find(metric, sel.Equalities()), sel.Matching()
+	out := make([]query.SeriesInfo, 0, min(len(all), chunk))
+	var weeks []sample.Week // of all of them
+	for _, found := range all {
+		if !matches(found.Series) {
 			continue
 		}
-		info := query.SeriesInfo{Series: found.Series, ID: found.ID, Kind: found.Kind()}
+		had := len(weeks)
 		for _, in := range found.Weeks() {
 			if in.Week >= from && in.Week <= to {
-				info.Weeks = append(info.Weeks, in.Week)
+				weeks = append(weeks, in.Week)
 			}
 		}
-		if len(info.Weeks) > 0 {
-			out = append(out, info)
+		if own := weeks[had:len(weeks):len(weeks)]; len(own) > 0 {
+			out = append(out, query.SeriesInfo{Series: found.Series, ID: found.ID, Kind: found.Kind(), Weeks: own, Own: found})
 		}
 	}
-	slices.SortFunc(out, func(a, b query.SeriesInfo) int { return query.Compare(a.Series, b.Series) })
 	return out, nil
 }
 
