@@ -51,7 +51,7 @@ type pendingRun struct {
 	order  order
 }
 
-// plan divides the reading of some series into tasks.
+// plan divides the reading of some series into tasks, in order of time.
 func (r *reading) plan(ctx context.Context, series []query.SeriesInfo) ([]task, error) {
 	journals, err := r.divide(ctx, series)
 	if err != nil {
@@ -76,6 +76,7 @@ func (r *reading) plan(ctx context.Context, series []query.SeriesInfo) ([]task, 
 			return nil, fmt.Errorf("reading %s: %w", id, err)
 		}
 	}
+	slices.SortStableFunc(tasks, func(a, b task) int { return cmp.Compare(a.from, b.from) })
 	return tasks, nil
 }
 

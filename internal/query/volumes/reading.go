@@ -26,7 +26,6 @@ type reading struct {
 
 // result is what a task made of one series' samples: the samples, or cells.
 type result struct {
-	from    int64 // of the task
 	cells   []query.Cell
 	columns *columns
 }
@@ -42,7 +41,7 @@ func (r *result) size() int {
 
 // read gives what all tasks made of each series, in order of time. What it
 // holds is the caller's to release.
-func (r *reading) read(ctx context.Context, series []query.SeriesInfo) ([][]result, error) {
+func (r *reading) read(ctx context.Context, series []query.SeriesInfo) ([][]*result, error) {
 	tasks, err := r.plan(ctx, series)
 	if err != nil {
 		return nil, err
@@ -56,23 +55,15 @@ func (r *reading) read(ctx context.Context, series []query.SeriesInfo) ([][]resu
 		}
 	})
 	if err != nil {
-		r.release(made)
+		r.releaseMade(made)
 		return nil, err
 	}
-	out := bySeries(len(series), tasks, made)
-	for _, list := range out {
-		slices.SortFunc(list, func(a, b result) int { // weeks, and areas within a week, have no order yet
-			if a.from < b.from {
-				return -1
-			}
-			return 1
-		})
-	}
-	return out, nil
+	return bySeries(len(series), tasks, made), nil
 }
 
-// bySeries gives each of n series the results that have something of it.
-func bySeries(n int, tasks []task, made [][]result) [][]result {
+// bySeries gives each of n series the results that have something of it, in
+// the order of the tasks.
+func bySeries(n int, tasks []task, made [][]result) [][]*result {
 	counts, total := make([]int, n), 0
 	each := func(do func(place int, m *result)) {
 		for i := range tasks {
@@ -85,21 +76,34 @@ func bySeries(n int, tasks []task, made [][]result) [][]result {
 		}
 	}
 	each(func(place int, _ *result) { counts[place]++; total++ })
-	all, out := make([]result, total), make([][]result, n)
+	all, out := make([]*result, total), make([][]*result, n)
 	for place, count := range counts {
 		out[place], all = all[:0:count], all[count:]
 	}
-	each(func(place int, m *result) { out[place] = append(out[place], *m) })
+	each(func(place int, m *result) { out[place] = append(out[place], m) })
 	return out
 }
 
 // release gives back what results hold.
-func (r *reading) release(all [][]result) {
+func (r *reading) release(all [][]*result) {
+	bytes := 0
 	for _, list := range all {
-		for i := range list {
-			r.Budget.Release(list[i].size())
+		for _, m := range list {
+			bytes += m.size()
 		}
 	}
+	r.Budget.Release(bytes)
+}
+
+// releaseMade is release for results by task.
+func (r *reading) releaseMade(made [][]result) {
+	bytes := 0
+	for _, list := range made {
+		for i := range list {
+			bytes += list[i].size()
+		}
+	}
+	r.Budget.Release(bytes)
 }
 
 // sideBySide does n things on all cores. Each core calls start once, and what
@@ -149,8 +153,12 @@ type worker struct {
 	needed  [][]sample.Handle // by body: what is to be decoded yet
 	lists   [][]piece         // by handle of the task
 	spare   columns
+	room    []query.Cell // for cells of results
 	held    int
 }
+
+// moreRoom is for how many cells room is made at once.
+const moreRoom = 512
 
 // body is an item as it is stored.
 type body struct {
@@ -178,20 +186,23 @@ func (w *worker) do(ctx context.Context, t *task) ([]result, error) {
 	if err := w.list(t, handles); err != nil {
 		return nil, err
 	}
-	made := make([]result, len(handles))
+	made, bytes := make([]result, len(handles)), 0
+	var err error
 	for i, list := range w.lists {
 		if len(list) == 0 {
 			continue
 		}
-		info := &w.series[t.wanted.places[t.first+i]]
-		err := w.make(&made[i], info, list, t)
-		if e := w.Budget.Hold(made[i].size()); err == nil {
-			err = e
+		if err = w.make(&made[i], &w.series[t.wanted.places[t.first+i]], list, t); err != nil {
+			break
 		}
-		if err != nil {
-			w.release([][]result{made})
-			return nil, err
-		}
+		bytes += made[i].size()
+	}
+	if e := w.Budget.Hold(bytes); err == nil {
+		err = e
+	}
+	if err != nil {
+		w.Budget.Release(bytes)
+		return nil, err
 	}
 	return made, nil
 }
@@ -340,29 +351,40 @@ func (w *worker) addPending(t *task, handles []sample.Handle) error {
 
 // make makes a result of the pieces of one series.
 func (w *worker) make(out *result, info *query.SeriesInfo, list []piece, t *task) error {
-	out.from = t.from
 	if w.windowing == nil {
 		out.columns = &columns{}
 		out.columns.reset(info)
 		out.columns.grow(list)
 		return stretches(list, func(s []piece) error { return out.columns.settle(s, t.from, t.to) })
 	}
-	return stretches(list, func(s []piece) error {
-		p := &s[0]
-		if p.batch == nil {
-			out.cells = w.windowing.Run(out.cells, p.kind, &w.known[p.known])
-			return nil
-		}
-		if plain(s) && p.kind == info.Kind && p.kind != sample.String {
-			view := query.Points{Info: info, Times: p.batch.Times[p.start:p.end], Bits: p.batch.Bits[p.start:p.end]}
-			out.cells = w.windowing.Samples(out.cells, &view)
-			return nil
-		}
-		w.spare.reset(info)
-		if err := w.spare.settle(s, t.from, t.to); err != nil {
-			return err
-		}
-		out.cells = w.windowing.Samples(out.cells, &w.spare.Points)
-		return nil
+	if len(w.room) == 0 {
+		w.room = make([]query.Cell, moreRoom)
+	}
+	cells := w.room[:0]
+	err := stretches(list, func(s []piece) (err error) {
+		cells, err = w.makeCells(cells, info, s, t)
+		return err
 	})
+	if n := len(cells); n <= len(w.room) { // else they have moved elsewhere
+		w.room = w.room[n:]
+	}
+	out.cells = cells[:len(cells):len(cells)]
+	return err
+}
+
+// makeCells appends the cells of a stretch.
+func (w *worker) makeCells(cells []query.Cell, info *query.SeriesInfo, stretch []piece, t *task) ([]query.Cell, error) {
+	p := &stretch[0]
+	if p.batch == nil {
+		return w.windowing.Run(cells, p.kind, &w.known[p.known]), nil
+	}
+	if plain(stretch) && p.kind == info.Kind && p.kind != sample.String {
+		view := query.Points{Info: info, Times: p.batch.Times[p.start:p.end], Bits: p.batch.Bits[p.start:p.end]}
+		return w.windowing.Samples(cells, &view), nil
+	}
+	w.spare.reset(info)
+	if err := w.spare.settle(stretch, t.from, t.to); err != nil {
+		return cells, err
+	}
+	return w.windowing.Samples(cells, &w.spare.Points), nil
 }
