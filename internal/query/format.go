@@ -30,9 +30,7 @@ func (jsonLines) begin(*stream)       {}
 func (jsonLines) points(s *stream, p *Points) error {
 	s.buf = append(s.buf, '{')
 	s.buf = appendSeries(s.buf, p.Info)
-	err := s.array(`,"times":[`, p, func(dst []byte, p *Points, i int) []byte {
-		return strconv.AppendInt(dst, p.Times[i], 10)
-	})
+	err := s.timeArray(p)
 	if err == nil {
 		err = s.array(`,"values":[`, p, appendValue)
 	}
@@ -46,6 +44,19 @@ func (jsonLines) points(s *stream, p *Points) error {
 	}
 	s.buf = append(s.buf, "}\n"...)
 	return s.spill()
+}
+
+// timeArray appends the array of times, which many lines have in common.
+func (s *stream) timeArray(p *Points) error {
+	if s.repeat(p.Times) {
+		return nil
+	}
+	at := len(s.buf)
+	err := s.array(`,"times":[`, p, func(dst []byte, p *Points, i int) []byte {
+		return strconv.AppendInt(dst, p.Times[i], 10)
+	})
+	s.keep(p.Times, at)
+	return err
 }
 
 // array appends a JSON array with one element a sample.

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"weir/internal/problem"
@@ -44,6 +45,7 @@ type Handler struct {
 	timeout time.Duration
 	now     func() time.Time
 	logger  *slog.Logger
+	buffers sync.Pool // of *[]byte, for answers
 }
 
 // NewHandler makes a handler.
@@ -86,8 +88,7 @@ func (h *Handler) readSelect(w http.ResponseWriter, r *http.Request) (format, an
 	sel.Start, sel.End = p.lastHour()
 	form := p.format(r.Header.Get("Accept"))
 	return form, func(ctx context.Context, s *stream) error {
-		form.begin(s)
-		return h.engine.Select(ctx, sel, func(points *Points) error { return form.points(s, points) })
+		return write(s, form, func(yield func(*Points) error) error { return h.engine.Select(ctx, sel, yield) })
 	}, p.err
 }
 
@@ -104,8 +105,7 @@ func (h *Handler) readAggregate(w http.ResponseWriter, r *http.Request) (format,
 	a.By, a.Grouped = p.by()
 	form := p.format(r.Header.Get("Accept"))
 	return form, func(ctx context.Context, s *stream) error {
-		form.begin(s)
-		return h.engine.Aggregate(ctx, a, func(points *Points) error { return form.points(s, points) })
+		return write(s, form, func(yield func(*Points) error) error { return h.engine.Aggregate(ctx, a, yield) })
 	}, p.err
 }
 
@@ -130,6 +130,17 @@ func (h *Handler) readSeries(w http.ResponseWriter, r *http.Request) (format, an
 		}
 		return nil
 	}, p.err
+}
+
+// write writes what read yields.
+func write(s *stream, form format, read func(yield func(*Points) error) error) error {
+	form.begin(s)
+	l := &lines{form: form, to: s}
+	err := read(l.points)
+	if e := l.end(); err == nil {
+		err = e
+	}
+	return err
 }
 
 // appendSeriesLine appends a line {"id","metric","tags","kind","weeks"}.
@@ -171,11 +182,12 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request,
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Add("Vary", "Accept")
-	s := &stream{w: w}
+	s := &stream{w: w, buf: h.buffer()}
 	if err = run(ctx, s); err == nil {
 		err = s.flush()
 	}
 	if err == nil {
+		h.giveBack(s.buf)
 		return
 	}
 	if !s.begun {
@@ -183,6 +195,21 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request,
 		return
 	}
 	h.breakOff(r, s, form, err)
+}
+
+// buffer gives a buffer of an earlier answer, if there is one.
+func (h *Handler) buffer() []byte {
+	if b, ok := h.buffers.Get().(*[]byte); ok {
+		return (*b)[:0]
+	}
+	return nil
+}
+
+// giveBack keeps a buffer for further answers, if it is not too large.
+func (h *Handler) giveBack(b []byte) {
+	if cap(b) <= 2*held {
+		h.buffers.Put(&b)
+	}
 }
 
 // refuse answers a request that failed before anything was sent.
