@@ -30,7 +30,7 @@ type task struct {
 	first    int // the wanted handles that it is about
 	end      int
 	tables   []tableItems
-	pending  []pendingRun // of all wanted series of the journal, sorted by handle
+	pending  []pendingRun // of all wanted series of the journal, sorted by handle; nil: none is of the task
 }
 
 // handles gives the handles of the task, sorted.
@@ -163,11 +163,14 @@ func (r *reading) planJournal(ctx context.Context, tasks []task, week sample.Wee
 	}
 	for _, stretch := range apart(areas, func(a area) (int64, int64) { return a.from, a.to }) {
 		for _, part := range apart(stretch, func(a area) (int64, int64) { return int64(a.first), int64(a.end) }) {
-			t := task{from: math.MaxInt64, to: math.MinInt64, wanted: w, pending: pending, first: math.MaxInt}
+			t := task{from: math.MaxInt64, to: math.MinInt64, wanted: w, first: math.MaxInt}
 			for _, a := range part {
 				t.from, t.to = min(t.from, a.from), max(t.to, a.to)
 				from, to := w.between(a.first, a.end)
 				t.first, t.end = min(t.first, from), max(t.end, to)
+				if a.item == nil {
+					t.pending = pending
+				}
 			}
 			t.from, t.to = max(t.from, r.Start), min(t.to, r.End)
 			t.tables = byTable(part, tables)

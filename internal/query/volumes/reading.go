@@ -183,18 +183,21 @@ func (w *worker) do(ctx context.Context, t *task) ([]result, error) {
 	for i := range w.lists {
 		w.lists[i] = w.lists[i][:0]
 	}
-	if err := w.list(t, handles); err != nil {
-		return nil, err
+	for len(w.batches) < len(w.bodies) {
+		w.batches = append(w.batches, block.Batch{})
 	}
-	made, bytes := make([]result, len(handles)), 0
-	var err error
-	for i, list := range w.lists {
-		if len(list) == 0 {
-			continue
+	made := make([]result, len(handles))
+	done, err := w.single(t, handles, made)
+	if err == nil && !done {
+		err = w.list(t, handles)
+	}
+	for i := 0; err == nil && i < len(w.lists); i++ {
+		if len(w.lists[i]) > 0 {
+			err = w.make(&made[i], w.infoOf(t, i), w.lists[i], t)
 		}
-		if err = w.make(&made[i], &w.series[t.wanted.places[t.first+i]], list, t); err != nil {
-			break
-		}
+	}
+	bytes := 0
+	for i := range made {
 		bytes += made[i].size()
 	}
 	if e := w.Budget.Hold(bytes); err == nil {
@@ -205,6 +208,11 @@ func (w *worker) do(ctx context.Context, t *task) ([]result, error) {
 		return nil, err
 	}
 	return made, nil
+}
+
+// infoOf gives the series of one of the task's handles.
+func (w *worker) infoOf(t *task, at int) *query.SeriesInfo {
+	return &w.series[t.wanted.places[t.first+at]]
 }
 
 // hold counts bytes that are held until the task is done.
@@ -247,9 +255,6 @@ func (w *worker) fetch(ctx context.Context, t *tableItems) error {
 // list puts the runs of all items and of the head on the lists of their
 // handles: their samples, or their statistics where those will do.
 func (w *worker) list(t *task, handles []sample.Handle) error {
-	for len(w.batches) < len(w.bodies) {
-		w.batches = append(w.batches, block.Batch{})
-	}
 	w.known = w.known[:0]
 	summarized := false
 	for i := range w.bodies {
@@ -357,19 +362,27 @@ func (w *worker) make(out *result, info *query.SeriesInfo, list []piece, t *task
 		out.columns.grow(list)
 		return stretches(list, func(s []piece) error { return out.columns.settle(s, t.from, t.to) })
 	}
+	var err error
+	w.giveRoom(out, func(cells []query.Cell) []query.Cell {
+		err = stretches(list, func(s []piece) (err error) {
+			cells, err = w.makeCells(cells, info, s, t)
+			return err
+		})
+		return cells
+	})
+	return err
+}
+
+// giveRoom gives room for cells, and the result those that are made there.
+func (w *worker) giveRoom(out *result, fill func([]query.Cell) []query.Cell) {
 	if len(w.room) == 0 {
 		w.room = make([]query.Cell, moreRoom)
 	}
-	cells := w.room[:0]
-	err := stretches(list, func(s []piece) (err error) {
-		cells, err = w.makeCells(cells, info, s, t)
-		return err
-	})
+	cells := fill(w.room[:0])
 	if n := len(cells); n <= len(w.room) { // else they have moved elsewhere
 		w.room = w.room[n:]
 	}
 	out.cells = cells[:len(cells):len(cells)]
-	return err
 }
 
 // makeCells appends the cells of a stretch.

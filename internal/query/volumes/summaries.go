@@ -15,34 +15,94 @@ const unknown = -1
 // statistics (docs/formats/block.md).
 const longRun = 60
 
-// summarize puts the wanted runs of an item on the lists by what the item says
-// of them. It gives false, and does nothing, where that is not worth it.
-func (w *worker) summarize(t *task, item int, handles []sample.Handle) (bool, error) {
+// single makes cells of what the task's only item says of the wanted runs, and
+// puts on the lists those that it does not say enough of: no other run can
+// overlap them. It gives false, and does nothing, where there are others, or
+// it is not worth it.
+func (w *worker) single(t *task, handles []sample.Handle, made []result) (bool, error) {
+	if len(w.bodies) != 1 || len(t.pending) > 0 {
+		return false, nil
+	}
+	if worth, err := w.summaries(0, handles); err != nil || !worth {
+		return false, err
+	}
+	for i := 1; i < len(w.said); i++ {
+		if w.said[i].Handle <= w.said[i-1].Handle {
+			return false, nil // more than one run of a series
+		}
+	}
+	w.needed = slices.Grow(w.needed[:0], 1)[:1]
+	undecided, at := w.needed[0][:0], 0
+	var said query.Statistics
+	for i := range w.said {
+		s := &w.said[i]
+		if !w.within(t, s) {
+			continue
+		}
+		at = find(handles, s.Handle, at)
+		if info := w.infoOf(t, at); w.whole(t, s, info) {
+			w.giveRoom(&made[at], func(cells []query.Cell) []query.Cell {
+				fillStatistics(&said, s)
+				return w.windowing.Run(cells, s.Kind, &said)
+			})
+			continue
+		}
+		undecided = append(undecided, s.Handle)
+	}
+	w.needed[0] = undecided
+	if len(undecided) == 0 {
+		return true, nil
+	}
+	return true, w.decode(t, 0, undecided, handles)
+}
+
+// summaries reads what an item says of the wanted runs. It gives false where
+// that is not worth it.
+func (w *worker) summaries(item int, handles []sample.Handle) (bool, error) {
 	b := w.bodies[item]
 	body := w.arena[b.start:b.end]
 	if worth, err := w.worthSummarizing(body); err != nil || !worth {
 		return false, err
 	}
 	var err error
-	if w.said, err = block.Summarize(w.said[:0], body, handles); err != nil {
+	w.said, err = block.Summarize(w.said[:0], body, handles)
+	return err == nil, err
+}
+
+// within says whether a run may have samples of the task.
+func (w *worker) within(t *task, s *block.Summary) bool {
+	return s.Count > 0 && s.Last >= t.from && s.First < t.to
+}
+
+// whole says whether the statistics of a run are those of one window's samples.
+func (w *worker) whole(t *task, s *block.Summary, info *query.SeriesInfo) bool {
+	return s.First >= t.from && s.Last < t.to && s.Known && s.Kind == info.Kind && w.windowing.Covers(s.First, s.Last)
+}
+
+func fillStatistics(to *query.Statistics, s *block.Summary) {
+	to.Count, to.First, to.Last = s.Count, s.First, s.Last
+	to.FirstBits, to.LastBits, to.Min, to.Max, to.Sum = s.FirstBits, s.LastBits, s.Min, s.Max, s.Sum
+}
+
+// summarize puts the wanted runs of an item on the lists by what the item says
+// of them. It gives false, and does nothing, where that is not worth it.
+func (w *worker) summarize(t *task, item int, handles []sample.Handle) (bool, error) {
+	if worth, err := w.summaries(item, handles); err != nil || !worth {
 		return false, err
 	}
 	at := 0
 	for i := range w.said {
 		s := &w.said[i]
-		at = find(handles, s.Handle, at)
-		if s.Count == 0 || s.Last < t.from || s.First >= t.to {
+		if !w.within(t, s) {
 			continue
 		}
+		at = find(handles, s.Handle, at)
 		p := piece{known: unknown, kind: s.Kind, ascending: s.Ascending, first: s.First, last: s.Last,
-			origin: origin{item, order{0, b.item.Position}}}
-		whole := s.First >= t.from && s.Last < t.to && w.windowing.Covers(s.First, s.Last)
-		if info := &w.series[t.wanted.places[t.first+at]]; whole && s.Known && s.Kind == info.Kind {
+			origin: origin{item, order{0, w.bodies[item].item.Position}}}
+		if w.whole(t, s, w.infoOf(t, at)) {
 			p.known = len(w.known)
-			w.known = append(w.known, query.Statistics{
-				Count: s.Count, First: s.First, Last: s.Last, FirstBits: s.FirstBits, LastBits: s.LastBits,
-				Min: s.Min, Max: s.Max, Sum: s.Sum,
-			})
+			w.known = append(w.known, query.Statistics{})
+			fillStatistics(&w.known[p.known], s)
 		}
 		w.lists[at] = append(w.lists[at], p)
 	}
