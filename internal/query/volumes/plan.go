@@ -19,6 +19,7 @@ import (
 type wanted struct {
 	handles []sample.Handle // sorted
 	places  []int           // of each: its series in the request
+	kinds   []sample.Kind   // and the kind of that
 }
 
 // task is one part of a reading that nothing else overlaps: a stretch of time
@@ -112,7 +113,7 @@ func (r *reading) divide(ctx context.Context, series []query.SeriesInfo) (map[st
 				w = &wanted{}
 				journals[id] = w
 			}
-			w.handles, w.places = append(w.handles, in.Handle), append(w.places, i)
+			w.handles, w.places, w.kinds = append(w.handles, in.Handle), append(w.places, i), append(w.kinds, series[i].Kind)
 		}
 	}
 	return journals, nil
@@ -120,16 +121,20 @@ func (r *reading) divide(ctx context.Context, series []query.SeriesInfo) (map[st
 
 // sort brings the handles in order.
 func sort(w *wanted) {
-	by := make([]int, len(w.handles))
-	for i := range by {
-		by[i] = i
+	type pair struct {
+		handle sample.Handle
+		at     int
 	}
-	slices.SortFunc(by, func(a, b int) int { return cmp.Compare(w.handles[a], w.handles[b]) })
-	handles, places := make([]sample.Handle, len(by)), make([]int, len(by))
+	by := make([]pair, len(w.handles))
+	for i, handle := range w.handles {
+		by[i] = pair{handle, i}
+	}
+	slices.SortFunc(by, func(a, b pair) int { return cmp.Compare(a.handle, b.handle) })
+	places, kinds := make([]int, len(by)), make([]sample.Kind, len(by))
 	for to, from := range by {
-		handles[to], places[to] = w.handles[from], w.places[from]
+		w.handles[to], places[to], kinds[to] = from.handle, w.places[from.at], w.kinds[from.at]
 	}
-	w.handles, w.places = handles, places
+	w.places, w.kinds = places, kinds
 }
 
 // between gives the places of the handles of shards [first, end).

@@ -41,7 +41,7 @@ func (r *result) size() int {
 
 // read gives what all tasks made of each series, in order of time. What it
 // holds is the caller's to release.
-func (r *reading) read(ctx context.Context, series []query.SeriesInfo) ([][]*result, error) {
+func (r *reading) read(ctx context.Context, series []query.SeriesInfo) ([][]result, error) {
 	tasks, err := r.plan(ctx, series)
 	if err != nil {
 		return nil, err
@@ -55,7 +55,7 @@ func (r *reading) read(ctx context.Context, series []query.SeriesInfo) ([][]*res
 		}
 	})
 	if err != nil {
-		r.releaseMade(made)
+		r.release(made)
 		return nil, err
 	}
 	return bySeries(len(series), tasks, made), nil
@@ -63,7 +63,7 @@ func (r *reading) read(ctx context.Context, series []query.SeriesInfo) ([][]*res
 
 // bySeries gives each of n series the results that have something of it, in
 // the order of the tasks.
-func bySeries(n int, tasks []task, made [][]result) [][]*result {
+func bySeries(n int, tasks []task, made [][]result) [][]result {
 	counts, total := make([]int, n), 0
 	each := func(do func(place int, m *result)) {
 		for i := range tasks {
@@ -76,29 +76,18 @@ func bySeries(n int, tasks []task, made [][]result) [][]*result {
 		}
 	}
 	each(func(place int, _ *result) { counts[place]++; total++ })
-	all, out := make([]*result, total), make([][]*result, n)
+	all, out := make([]result, total), make([][]result, n)
 	for place, count := range counts {
 		out[place], all = all[:0:count], all[count:]
 	}
-	each(func(place int, m *result) { out[place] = append(out[place], m) })
+	each(func(place int, m *result) { out[place] = append(out[place], *m) })
 	return out
 }
 
 // release gives back what results hold.
-func (r *reading) release(all [][]*result) {
+func (r *reading) release(all [][]result) {
 	bytes := 0
 	for _, list := range all {
-		for _, m := range list {
-			bytes += m.size()
-		}
-	}
-	r.Budget.Release(bytes)
-}
-
-// releaseMade is release for results by task.
-func (r *reading) releaseMade(made [][]result) {
-	bytes := 0
-	for _, list := range made {
 		for i := range list {
 			bytes += list[i].size()
 		}

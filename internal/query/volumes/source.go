@@ -106,7 +106,7 @@ func (s *Source) catchUp(ctx context.Context) error {
 // Samples reads series; see query.Source. All of one call sees each journal
 // as of one moment.
 func (s *Source) Samples(ctx context.Context, r query.Reading, yield func(*query.Points) error) error {
-	return s.read(ctx, &reading{Source: s, Reading: r}, func(info *query.SeriesInfo, list []*result) error {
+	return s.read(ctx, &reading{Source: s, Reading: r}, func(info *query.SeriesInfo, list []result) error {
 		points := &list[0].columns.Points
 		if len(list) > 1 {
 			points = join(info, list)
@@ -119,7 +119,7 @@ func (s *Source) Samples(ctx context.Context, r query.Reading, yield func(*query
 }
 
 // join puts the samples of a series that several tasks read behind each other.
-func join(info *query.SeriesInfo, list []*result) *query.Points {
+func join(info *query.SeriesInfo, list []result) *query.Points {
 	all := columns{info: info, Points: query.Points{Info: info}}
 	n := 0
 	for i := range list {
@@ -150,7 +150,7 @@ func join(info *query.SeriesInfo, list []*result) *query.Points {
 // journal as of one moment.
 func (s *Source) Windows(ctx context.Context, r query.Reading, w query.Windowing, yield func(*query.SeriesInfo, []query.Cell) error) error {
 	var cells []query.Cell // of one series after the other
-	return s.read(ctx, &reading{Source: s, Reading: r, windowing: &w}, func(info *query.SeriesInfo, list []*result) error {
+	return s.read(ctx, &reading{Source: s, Reading: r, windowing: &w}, func(info *query.SeriesInfo, list []result) error {
 		if len(list) == 1 {
 			return yield(info, list[0].cells)
 		}
@@ -164,7 +164,7 @@ func (s *Source) Windows(ctx context.Context, r query.Reading, w query.Windowing
 
 // read reads series, so many at once, and calls yield for those that have
 // something.
-func (s *Source) read(ctx context.Context, r *reading, yield func(*query.SeriesInfo, []*result) error) error {
+func (s *Source) read(ctx context.Context, r *reading, yield func(*query.SeriesInfo, []result) error) error {
 	if err := s.catchUp(ctx); err != nil {
 		return err
 	}
@@ -191,7 +191,7 @@ func (s *Source) read(ctx context.Context, r *reading, yield func(*query.SeriesI
 // readChunk reads some series. What a sweep or a drop took away since the cut
 // was taken is found elsewhere from a new cut (law 5), which only the first
 // part of a reading can take: a later one would not agree with it.
-func (s *Source) readChunk(ctx context.Context, r *reading, series []query.SeriesInfo, first bool) ([][]*result, error) {
+func (s *Source) readChunk(ctx context.Context, r *reading, series []query.SeriesInfo, first bool) ([][]result, error) {
 	for try := 1; ; try++ {
 		if first {
 			r.cut = map[store.JournalID]journal.Snapshot{}

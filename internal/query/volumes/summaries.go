@@ -40,7 +40,7 @@ func (w *worker) single(t *task, handles []sample.Handle, made []result) (bool, 
 			continue
 		}
 		at = find(handles, s.Handle, at)
-		if info := w.infoOf(t, at); w.whole(t, s, info) {
+		if w.whole(t, s, at) {
 			w.giveRoom(&made[at], func(cells []query.Cell) []query.Cell {
 				fillStatistics(&said, s)
 				return w.windowing.Run(cells, s.Kind, &said)
@@ -74,9 +74,10 @@ func (w *worker) within(t *task, s *block.Summary) bool {
 	return s.Count > 0 && s.Last >= t.from && s.First < t.to
 }
 
-// whole says whether the statistics of a run are those of one window's samples.
-func (w *worker) whole(t *task, s *block.Summary, info *query.SeriesInfo) bool {
-	return s.First >= t.from && s.Last < t.to && s.Known && s.Kind == info.Kind && w.windowing.Covers(s.First, s.Last)
+// whole says whether the statistics of a run, which is of one of the task's
+// handles, are those of one window's samples.
+func (w *worker) whole(t *task, s *block.Summary, at int) bool {
+	return s.First >= t.from && s.Last < t.to && s.Known && s.Kind == t.wanted.kinds[t.first+at] && w.windowing.Covers(s.First, s.Last)
 }
 
 func fillStatistics(to *query.Statistics, s *block.Summary) {
@@ -99,7 +100,7 @@ func (w *worker) summarize(t *task, item int, handles []sample.Handle) (bool, er
 		at = find(handles, s.Handle, at)
 		p := piece{known: unknown, kind: s.Kind, ascending: s.Ascending, first: s.First, last: s.Last,
 			origin: origin{item, order{0, w.bodies[item].item.Position}}}
-		if w.whole(t, s, w.infoOf(t, at)) {
+		if w.whole(t, s, at) {
 			p.known = len(w.known)
 			w.known = append(w.known, query.Statistics{})
 			fillStatistics(&w.known[p.known], s)
