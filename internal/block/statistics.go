@@ -183,15 +183,9 @@ func guessSum(f form, first int64, n int, spread int64) uint64 {
 	return math.Float64bits(sum / powers[f])
 }
 
-// readStatistics reads the statistics of a run of n samples that has them.
-// first is its first integer where its form is integral.
-func readStatistics(c *cursor, f form, n int, first int64) (s statistics) {
-	fixed := func() uint64 {
-		if part := c.take(8); part != nil {
-			return binary.LittleEndian.Uint64(part)
-		}
-		return 0
-	}
+// read reads the statistics of a run of n samples that has them. first is its
+// first integer where its form is integral.
+func (s *Summary) read(c *cursor, f form, n int, first int64) {
 	switch {
 	case f == formBool:
 		code := c.uvarint()
@@ -199,31 +193,39 @@ func readStatistics(c *cursor, f form, n int, first int64) (s statistics) {
 		if trues > uint64(n) {
 			c.fail()
 		}
-		s.first, s.last, s.sum = code&1, code>>1&1, Sum{Low: trues}
+		s.FirstBits, s.LastBits, s.Sum = code&1, code>>1&1, Sum{Low: trues}
+		s.Min, s.Max = 0, 0
 		if trues == uint64(n) {
-			s.min = 1
+			s.Min = 1
 		}
 		if trues > 0 {
-			s.max = 1
+			s.Max = 1
 		}
 	case f.integral():
-		s.first = uint64(first)
-		s.min, s.max = s.first-c.uvarint(), s.first+c.uvarint()
-		s.last = s.first + uint64(c.varint())
+		s.FirstBits = uint64(first)
+		s.Min, s.Max = s.FirstBits-c.uvarint(), s.FirstBits+c.uvarint()
+		s.LastBits = s.FirstBits + uint64(c.varint())
 		spread := c.varint()
 		if f == formInt {
-			s.sum = sumIntegers(first, n, spread)
+			s.Sum = sumIntegers(first, n, spread)
 			break
 		}
-		s.sum.High = guessSum(f, first, n, spread) + uint64(c.varint())
-		s.sum.Low = fixed()
-		for _, v := range [...]*uint64{&s.first, &s.last, &s.min, &s.max} {
+		s.Sum.High = guessSum(f, first, n, spread) + uint64(c.varint())
+		s.Sum.Low = c.fixed()
+		for _, v := range [...]*uint64{&s.FirstBits, &s.LastBits, &s.Min, &s.Max} {
 			*v = unscaleOne(int64(*v), int(f))
 		}
 	default:
-		for _, v := range [...]*uint64{&s.first, &s.last, &s.min, &s.max, &s.sum.High, &s.sum.Low} {
-			*v = fixed()
+		for _, v := range [...]*uint64{&s.FirstBits, &s.LastBits, &s.Min, &s.Max, &s.Sum.High, &s.Sum.Low} {
+			*v = c.fixed()
 		}
 	}
-	return s
+}
+
+// fixed reads 8 bytes.
+func (c *cursor) fixed() uint64 {
+	if part := c.take(8); part != nil {
+		return binary.LittleEndian.Uint64(part)
+	}
+	return 0
 }

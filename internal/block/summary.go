@@ -63,27 +63,27 @@ func (d *decoder) summarize(dst []Summary, body []byte, handles []sample.Handle)
 	from, bounds := &cursor{data: raw}, d.boundVectors()
 	d.readKnown(from, bounds)
 	next := d.known
+	var passed Summary // of runs that are not wanted
 	for i := range d.runs {
-		r := &d.runs[i]
-		s := Summary{Kind: r.kind, Count: r.count}
-		if r.count > 0 {
-			v := &bounds[r.vector]
-			s.First, s.Last, s.Ascending = v.first, v.last, v.ascending
-			var first int64
-			if r.form.integral() {
-				first = begin.next(r.form)
-			}
-			if len(next) > 0 && summed(r.kind, r.count, v.ascending) {
-				s.Known, next = next[0] == 1, next[1:]
-				if s.Known {
-					of := readStatistics(from, r.form, r.count, first)
-					s.Min, s.Max, s.FirstBits, s.LastBits, s.Sum = of.min, of.max, of.first, of.last, of.sum
-				}
-			}
-		}
+		r, s := &d.runs[i], &passed
 		if r.taken && i < d.handles {
-			s.Handle = d.handleList[i]
-			dst = append(dst, s)
+			dst = append(dst, Summary{Handle: d.handleList[i], Kind: r.kind, Count: r.count})
+			s = &dst[len(dst)-1]
+		}
+		if r.count == 0 {
+			continue
+		}
+		v := &bounds[r.vector]
+		s.First, s.Last, s.Ascending = v.first, v.last, v.ascending
+		var first int64
+		if r.form.integral() {
+			first = begin.next(r.form)
+		}
+		if len(next) > 0 && summed(r.kind, r.count, v.ascending) {
+			s.Known, next = next[0] == 1, next[1:]
+			if s.Known {
+				s.read(from, r.form, r.count, first)
+			}
 		}
 	}
 	if !begin.from.done() {
