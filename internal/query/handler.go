@@ -45,7 +45,7 @@ type Handler struct {
 	timeout time.Duration
 	now     func() time.Time
 	logger  *slog.Logger
-	buffers sync.Pool // of *[]byte, for answers
+	streams sync.Pool // of *stream, of earlier answers
 }
 
 // NewHandler makes a handler.
@@ -182,12 +182,18 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request,
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Add("Vary", "Accept")
-	s := &stream{w: w, buf: h.buffer()}
+	s, ok := h.streams.Get().(*stream)
+	if !ok {
+		s = &stream{}
+	}
+	s.w = w
 	if err = run(ctx, s); err == nil {
 		err = s.flush()
 	}
 	if err == nil {
-		h.giveBack(s.buf)
+		if s.reset() {
+			h.streams.Put(s)
+		}
 		return
 	}
 	if !s.begun {
@@ -195,21 +201,6 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request,
 		return
 	}
 	h.breakOff(r, s, form, err)
-}
-
-// buffer gives a buffer of an earlier answer, if there is one.
-func (h *Handler) buffer() []byte {
-	if b, ok := h.buffers.Get().(*[]byte); ok {
-		return (*b)[:0]
-	}
-	return nil
-}
-
-// giveBack keeps a buffer for further answers, if it is not too large.
-func (h *Handler) giveBack(b []byte) {
-	if cap(b) <= 2*held {
-		h.buffers.Put(&b)
-	}
 }
 
 // refuse answers a request that failed before anything was sent.

@@ -17,7 +17,6 @@ type lines struct {
 	to    *stream
 	now   *batch   // is filled
 	begun []*batch // are being written, in order
-	spare []*batch
 }
 
 // points takes the next line.
@@ -30,8 +29,8 @@ func (l *lines) points(p *Points) error {
 	}
 	if l.now == nil {
 		l.now = &batch{out: stream{gathers: true}}
-		if n := len(l.spare); n > 0 {
-			l.now, l.spare = l.spare[n-1], l.spare[:n-1]
+		if n := len(l.to.spare); n > 0 {
+			l.now, l.to.spare = l.to.spare[n-1], l.to.spare[:n-1]
 		}
 	}
 	l.now.add(p)
@@ -61,15 +60,14 @@ func (l *lines) take() error {
 	b := l.begun[0]
 	l.begun = l.begun[1:]
 	<-b.done
-	err := l.pass(b)
-	l.spare = append(l.spare, b)
-	return err
+	return l.pass(b)
 }
 
 // pass passes on what was written of a batch, and empties it.
 func (l *lines) pass(b *batch) error {
 	l.to.buf = append(l.to.buf, b.out.buf...)
 	b.reset()
+	l.to.spare = append(l.to.spare, b)
 	return l.to.spill()
 }
 
@@ -87,7 +85,6 @@ func (l *lines) end() (err error) {
 		if e := l.pass(b); err == nil {
 			err = e
 		}
-		l.spare = append(l.spare, b)
 	}
 	return err
 }

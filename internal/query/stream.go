@@ -26,6 +26,15 @@ type stream struct {
 	// written in buf from timesAt to timesEnd.
 	times             []int64
 	timesAt, timesEnd int
+
+	spare []*batch // empty ones
+}
+
+// reset empties the stream, and keeps its memory for another answer unless
+// that is much.
+func (s *stream) reset() (keep bool) {
+	*s = stream{buf: s.buf[:0], spare: s.spare}
+	return cap(s.buf) <= 2*held
 }
 
 // spill writes what was gathered, if that is enough. Whoever appends to buf
