@@ -30,9 +30,15 @@ type result struct {
 	columns *columns
 }
 
+// twoPlaces is how many bytes a result takes by task and by series.
+const twoPlaces = 2 * 32
+
 // size gives the bytes that the result holds.
 func (r *result) size() int {
-	n := len(r.cells) * query.CellSize
+	if r.cells == nil && r.columns == nil {
+		return 0
+	}
+	n := twoPlaces + len(r.cells)*query.CellSize
 	if c := r.columns; c != nil {
 		n += 8*(len(c.Times)+len(c.Bits)) + 16*len(c.Texts) + 4*len(c.Qualities)
 	}
