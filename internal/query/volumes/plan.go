@@ -20,6 +20,7 @@ type wanted struct {
 	handles []sample.Handle // sorted
 	places  []int           // of each: its series in the request
 	kinds   []sample.Kind   // and the kind of that
+	ranks   map[[2]int][]int
 }
 
 // task is one part of a reading that nothing else overlaps: a stretch of time
@@ -30,6 +31,7 @@ type task struct {
 	wanted   *wanted
 	first    int // the wanted handles that it is about
 	end      int
+	ranks    []int // of each of these: its place in the order of the request
 	tables   []tableItems
 	pending  []pendingRun // of all wanted series of the journal, sorted by handle; nil: none is of the task
 }
@@ -144,6 +146,30 @@ func (w *wanted) between(first, end sample.Shard) (from, to int) {
 	return from, to
 }
 
+// ranksOf gives of each of the handles [first, end) how many of them are of
+// series that come before its own in the request.
+func (w *wanted) ranksOf(first, end int) []int {
+	at := [2]int{first, end}
+	if ranks, ok := w.ranks[at]; ok {
+		return ranks
+	}
+	by := make([]int, end-first)
+	for i := range by {
+		by[i] = i
+	}
+	places := w.places[first:end]
+	slices.SortFunc(by, func(a, b int) int { return cmp.Compare(places[a], places[b]) })
+	ranks := make([]int, len(by))
+	for rank, i := range by {
+		ranks[i] = rank
+	}
+	if w.ranks == nil {
+		w.ranks = map[[2]int][]int{}
+	}
+	w.ranks[at] = ranks
+	return ranks
+}
+
 // area is what an item, or a run of a head, may hold: times of shards.
 type area struct {
 	from, to   int64
@@ -178,6 +204,7 @@ func (r *reading) planJournal(ctx context.Context, tasks []task, week sample.Wee
 				}
 			}
 			t.from, t.to = max(t.from, r.Start), min(t.to, r.End)
+			t.ranks = w.ranksOf(t.first, t.end)
 			t.tables = byTable(part, tables)
 			tasks = append(tasks, t)
 		}
