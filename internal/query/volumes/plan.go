@@ -153,15 +153,20 @@ func (w *wanted) ranksOf(first, end int) []int {
 	if ranks, ok := w.ranks[at]; ok {
 		return ranks
 	}
-	by := make([]int, end-first)
-	for i := range by {
-		by[i] = i
-	}
 	places := w.places[first:end]
-	slices.SortFunc(by, func(a, b int) int { return cmp.Compare(places[a], places[b]) })
-	ranks := make([]int, len(by))
-	for rank, i := range by {
-		ranks[i] = rank
+	least, most := slices.Min(places), slices.Max(places)
+	before := make([]int, most-least+1) // by place: 1 where it is wanted, then how many are up to there
+	for _, place := range places {
+		before[place-least] = 1
+	}
+	n := 0
+	for i, wanted := range before {
+		n += wanted
+		before[i] = n
+	}
+	ranks := make([]int, len(places))
+	for i, place := range places {
+		ranks[i] = before[place-least] - 1
 	}
 	if w.ranks == nil {
 		w.ranks = map[[2]int][]int{}
