@@ -40,16 +40,28 @@ type benchSeries struct {
 // benchRig stores 300 hosts × 10 fields × 12 h at 10 s, as the items of
 // flushes that each bring so many seconds.
 func benchRig(b testing.TB, seconds int64) *unitRig {
+	r, byJournal := benchRegister(b, benchHosts)
+	random := rand.New(rand.NewPCG(3, 4))
+	for id, list := range byJournal {
+		for from := int64(0); from < benchHours*3600; from += seconds {
+			benchFlush(r, id, list, unitAt(from), unitAt(from+seconds), random)
+		}
+	}
+	return r
+}
+
+// benchRegister registers the series of some hosts. They are by journal, in
+// the order of their handles.
+func benchRegister(b testing.TB, hosts int) (*unitRig, map[store.JournalID][]*benchSeries) {
 	r := unitNewRig(b, 2)
 	byJournal := map[store.JournalID][]*benchSeries{}
-	for host := range benchHosts {
+	for host := range hosts {
 		for field := range benchFields {
 			s := sample.Series{Metric: fmt.Sprintf("cpu_field_%d", field), Tags: []sample.Tag{{Name: "hostname", Value: fmt.Sprintf("host_%d", host)}}}
 			id := r.journalOf(unitWeek, s)
 			byJournal[id] = append(byJournal[id], &benchSeries{Series: s, value: 50})
 		}
 	}
-	random := rand.New(rand.NewPCG(3, 4))
 	for id, list := range byJournal {
 		var all []journal.Registration
 		for _, s := range list {
@@ -67,12 +79,9 @@ func benchRig(b testing.TB, seconds int64) *unitRig {
 			s.handle = in.Handle
 		}
 		slices.SortFunc(list, func(x, y *benchSeries) int { return cmp.Compare(x.handle, y.handle) })
-		for from := int64(0); from < benchHours*3600; from += seconds {
-			benchFlush(r, id, list, unitAt(from), unitAt(from+seconds), random)
-		}
 	}
 	r.limit(math.MaxInt32)
-	return r
+	return r, byJournal
 }
 
 func benchFlush(r *unitRig, id store.JournalID, list []*benchSeries, from, to int64, random *rand.Rand) {

@@ -83,6 +83,41 @@ func TestStatisticsGiveWhatDecodingGives(t *testing.T) {
 	}
 }
 
+// TestStatisticsOfManySeriesInAnItem reads items of many series, some of which
+// are not wanted and some not there, with and without a head.
+func TestStatisticsOfManySeriesInAnItem(t *testing.T) {
+	rng := rand.New(rand.NewPCG(13, 14))
+	r, byJournal := benchRegister(t, 12)
+	for id, list := range byJournal {
+		benchFlush(r, id, list, unitAt(0), unitAt(3600), rng)
+		benchFlush(r, id, list[:len(list)/2], unitAt(3600), unitAt(7200), rng)
+		benchFlush(r, id, list[:len(list)*15/16], unitAt(7200), unitAt(10800), rng)
+	}
+	selectors := []string{"", `{__name__=~"cpu_field_[0-4]"}`, `{hostname=~"host_[1-9]"}`, "cpu_field_3"}
+	for round := range 200 {
+		if round == 100 {
+			for _, list := range byJournal {
+				for _, s := range list[len(list)/3:] {
+					r.pend(unitWeek, s.Series, 0, 9, unitInt(7200+rng.Int64N(3600)))
+				}
+			}
+		}
+		from := int64(0)
+		if rng.IntN(2) == 0 {
+			from = rng.Int64N(4000)
+		}
+		a := query.Aggregation{
+			Selection: query.Selection{Selector: unitSelector(t, selectors[rng.IntN(4)]), Start: unitAt(from), End: unitAt(10800 - rng.Int64N(2)*rng.Int64N(4000))},
+			Function:  query.Functions()[rng.IntN(7)], Window: (1 + rng.Int64N(4)) * 1800 * unitSecond, Grouped: rng.IntN(2) == 0, By: []string{"hostname"},
+		}
+		want, wantErr := r.aggregate(decoding{r.source}, a)
+		got, err := r.aggregate(r.source, a)
+		if d := cmp.Diff(want, got); d != "" || want == "" || err != nil || wantErr != nil {
+			t.Fatalf("round %d, %s, %+v: %v, %v: %s", round, a.Function, a, err, wantErr, d)
+		}
+	}
+}
+
 func unitSelector(t testing.TB, text string) query.Selector {
 	t.Helper()
 	sel, err := query.ParseSelector(text)
