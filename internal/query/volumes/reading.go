@@ -153,7 +153,7 @@ type worker struct {
 }
 
 // moreRoom is for how many cells room is made at once.
-const moreRoom = 512
+const moreRoom = 128
 
 // body is an item as it is stored.
 type body struct {
