@@ -34,10 +34,8 @@ func (w *worker) single(t *task, handles []sample.Handle, made []result) (bool, 
 	w.needed = slices.Grow(w.needed[:0], 1)[:1]
 	undecided, at := w.needed[0][:0], 0
 	var said query.Statistics
-	var row []query.Cell // those of one series after the other's, which are asked for in this order
-	if 8*len(w.said) >= 7*len(handles) {
-		row = make([]query.Cell, len(handles))
-	}
+	most := 8*len(w.said) >= 7*len(handles)
+	var row []query.Cell // of most of the handles, in the order in which they are asked for
 	for i := range w.said {
 		s := &w.said[i]
 		if !w.within(t, s) {
@@ -46,7 +44,10 @@ func (w *worker) single(t *task, handles []sample.Handle, made []result) (bool, 
 		at = find(handles, s.Handle, at)
 		if w.whole(t, s, at) {
 			fillStatistics(&said, s)
-			if row != nil {
+			if most {
+				if row == nil {
+					row = make([]query.Cell, len(handles))
+				}
 				rank := t.ranks[at]
 				made[at].cells = w.windowing.Run(row[rank:rank:rank+1], s.Kind, &said)
 				continue
