@@ -47,7 +47,7 @@ func homes() map[string]home {
 		"internal/block":    {layer: word, may: []string{sample}},
 		"internal/message":  {layer: word, may: []string{sample}},
 		"internal/problem":  {layer: word},
-		"internal/lines":    {layer: word, may: []string{sample}},
+		"internal/jsonline": {layer: word, may: []string{sample}},
 		"internal/spelling": {layer: word},
 		"internal/buffer":   {layer: port},
 		"internal/store":    {layer: port, may: []string{sample}},

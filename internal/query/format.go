@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"weir/internal/jsonline"
 	"weir/internal/sample"
 )
 
@@ -29,7 +30,7 @@ func (jsonLines) begin(*stream)       {}
 
 func (jsonLines) points(s *stream, p *Points) error {
 	s.buf = append(s.buf, '{')
-	s.buf = appendSeries(s.buf, p.Info)
+	s.buf = jsonline.AppendSeries(s.buf, p.Info.Series, p.Info.Kind)
 	err := s.timeArray(p)
 	if err == nil {
 		err = s.array(`,"values":[`, p, appendValue)
@@ -59,6 +60,8 @@ func (s *stream) timeArray(p *Points) error {
 	return err
 }
 
+func appendValue(dst []byte, p *Points, i int) []byte { return jsonline.AppendValue(dst, p.value(i)) }
+
 // array appends a JSON array with one element a sample.
 func (s *stream) array(opening string, p *Points, element func([]byte, *Points, int) []byte) error {
 	s.buf = append(s.buf, opening...)
@@ -81,11 +84,11 @@ func (s *stream) array(opening string, p *Points, element func([]byte, *Points, 
 // What was begun of a line stays broken off.
 func (jsonLines) fail(s *stream, status int, title, detail string) {
 	s.buf = append(s.buf, "\n{\"error\":{\"title\":"...)
-	s.buf = appendText(s.buf, title)
+	s.buf = jsonline.AppendText(s.buf, title)
 	s.buf = append(s.buf, `,"status":`...)
 	s.buf = strconv.AppendInt(s.buf, int64(status), 10)
 	s.buf = append(s.buf, `,"detail":`...)
-	s.buf = appendText(s.buf, detail)
+	s.buf = jsonline.AppendText(s.buf, detail)
 	s.buf = append(s.buf, "}}\n"...)
 }
 
@@ -116,7 +119,7 @@ func (csvRows) points(s *stream, p *Points) error {
 		if p.Info.Kind == sample.String {
 			s.buf = appendCSV(s.buf, p.Texts[i])
 		} else {
-			s.buf = appendPlain(s.buf, p, i)
+			s.buf = jsonline.AppendPlain(s.buf, p.value(i))
 		}
 		s.buf = append(s.buf, ',')
 		var quality sample.Quality

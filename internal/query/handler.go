@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"weir/internal/jsonline"
 	"weir/internal/problem"
 )
 
@@ -148,13 +149,13 @@ func appendSeriesLine(dst []byte, info *SeriesInfo) []byte {
 	dst = append(dst, `{"id":"`...)
 	dst = append(dst, info.ID.String()...)
 	dst = append(dst, `",`...)
-	dst = appendSeries(dst, info)
+	dst = jsonline.AppendSeries(dst, info.Series, info.Kind)
 	dst = append(dst, `,"weeks":[`...)
 	for i, week := range info.Weeks {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		dst = appendText(dst, week.String())
+		dst = jsonline.AppendText(dst, week.String())
 	}
 	return append(dst, "]}\n"...)
 }

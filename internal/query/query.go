@@ -70,6 +70,14 @@ type Points struct {
 	Qualities []sample.Quality
 }
 
+// value gives the i-th value.
+func (p *Points) value(i int) sample.Value {
+	if p.Info.Kind == sample.String {
+		return sample.StringValue(p.Texts[i])
+	}
+	return sample.Value{Kind: p.Info.Kind, Bits: p.Bits[i]}
+}
+
 // Compare orders series by metric, then by tags, name before value. It is the
 // order of all lists, and the one in which a group combines its series.
 func Compare(a, b sample.Series) int { return a.Compare(b) }

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"weir/internal/feed"
-	"weir/internal/lines"
+	"weir/internal/jsonline"
 	"weir/internal/sample"
 )
 
@@ -59,7 +59,7 @@ func (a *answer) event(e *feed.Event) error {
 // points appends a line as select writes it.
 func (a *answer) points(p *feed.Points) {
 	a.buf = append(a.buf, '{')
-	a.buf = lines.AppendSeries(a.buf, p.Series, p.Kind)
+	a.buf = jsonline.AppendSeries(a.buf, p.Series, p.Kind)
 	a.array(`,"times":[`, p, func(dst []byte, i int) []byte { return strconv.AppendInt(dst, p.Times[i], 10) })
 	a.array(`,"values":[`, p, func(dst []byte, i int) []byte {
 		v := sample.Value{Kind: p.Kind}
@@ -68,7 +68,7 @@ func (a *answer) points(p *feed.Points) {
 		} else {
 			v.Bits = p.Bits[i]
 		}
-		return lines.AppendValue(dst, v)
+		return jsonline.AppendValue(dst, v)
 	})
 	if p.Qualities != nil {
 		a.array(`,"quality":[`, p, func(dst []byte, i int) []byte { return strconv.AppendUint(dst, uint64(p.Qualities[i]), 10) })
@@ -113,7 +113,7 @@ func (a *answer) gap(e *feed.Event) {
 // fail appends what tells of an error once the answer has begun.
 func (a *answer) fail(err error) {
 	a.buf = append(a.buf, `{"error":{"title":"Tail failed","status":500,"detail":`...)
-	a.buf = lines.AppendText(a.buf, err.Error())
+	a.buf = jsonline.AppendText(a.buf, err.Error())
 	a.buf = append(a.buf, "}}\n"...)
 	_ = a.flush() // it is told, if it can be
 }

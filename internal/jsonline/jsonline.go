@@ -1,7 +1,7 @@
-// Package lines owns how the HTTP API writes series and values as JSON lines.
+// Package jsonline owns how the HTTP API writes series and values as JSON lines.
 //
 // It imports sample alone.
-package lines
+package jsonline
 
 import (
 	"math"
