@@ -196,6 +196,8 @@ func writable(text string) error {
 		return fmt.Errorf("ends in a backslash, which line protocol can't carry in names and tags")
 	case !utf8.ValidString(text):
 		return fmt.Errorf("is not valid UTF-8")
+	case strings.ContainsFunc(text, func(c rune) bool { return c < ' ' || c == 0x7f }):
+		return fmt.Errorf("holds a control character, which line protocol can't carry in names and tags")
 	}
 	return nil
 }

@@ -86,6 +86,7 @@ func FuzzTable(f *testing.F) {
 // decoder reads, as many values of it as are claimed.
 func FuzzReader(f *testing.F) {
 	f.Add([]byte("time,k,a,i,s\n1,x,2.5,3,hello\n2026-01-01,\"a\nb\",,,\n"), "")
+	f.Add([]byte("time,k,a,i,s\n0,\x01,0,,"), "")
 	f.Add([]byte("date,k,a,i,s\n2026-03-29 02:30:00,\\,\\,\\,\"\n\"\n"), "datetime")
 	f.Fuzz(func(t *testing.T, file []byte, format string) {
 		berlin, err := time.LoadLocation("Europe/Berlin")
