@@ -120,17 +120,13 @@ func (a *attempts) addPast(upTo, times uint64) {
 	a.past = slices.Insert(a.past, i, pastLives{upTo, times})
 }
 
-// prune forgets what is known of messages ahead of the stream's first.
+// prune forgets what earlier lives knew of messages ahead of the stream's
+// first.
 func (a *attempts) prune(first uint64) {
 	a.past = slices.DeleteFunc(a.past, func(p pastLives) bool { return p.upTo < first })
 	for seq := range a.extra {
 		if seq < first {
 			delete(a.extra, seq)
-		}
-	}
-	for seq := range a.more {
-		if seq < first {
-			delete(a.more, seq)
 		}
 	}
 }

@@ -2,7 +2,6 @@ package jetstream
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -71,13 +70,7 @@ func nakAfter(delay time.Duration) []byte {
 	if delay <= 0 {
 		return []byte(nakNow)
 	}
-	option, err := json.Marshal(struct {
-		Delay time.Duration `json:"delay"`
-	}{delay})
-	if err != nil {
-		return []byte(nakNow)
-	}
-	return append([]byte(nakNow+" "), option...)
+	return fmt.Appendf(nil, `%s {"delay":%d}`, nakNow, delay.Nanoseconds())
 }
 
 // ID implements buffer.Delivery.
