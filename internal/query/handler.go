@@ -252,13 +252,13 @@ func (h *Handler) explain(err error) (status int, title, detail string) {
 		return http.StatusUnprocessableEntity, "Function not defined", kind.Error()
 	case errors.As(err, &overflow):
 		return http.StatusUnprocessableEntity, "Sum overflows", overflow.Error()
+	case errors.Is(err, ErrUnavailable): // also where a wait of its own ran out
+		return http.StatusServiceUnavailable, "Unavailable", err.Error()
 	case errors.Is(err, context.DeadlineExceeded):
 		return http.StatusGatewayTimeout, "Query timed out",
 			fmt.Sprintf("the query took longer than %s: give a shorter range, or add matchers to the selector", h.timeout)
 	case errors.Is(err, context.Canceled):
 		return http.StatusServiceUnavailable, "Query cancelled", "the query was cancelled before it ended"
-	case errors.Is(err, ErrUnavailable):
-		return http.StatusServiceUnavailable, "Unavailable", err.Error()
 	}
 	return http.StatusInternalServerError, "Query failed", strings.ToValidUTF8(err.Error(), "\ufffd")
 }

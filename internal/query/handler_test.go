@@ -234,6 +234,7 @@ func TestFailuresOfTheSource(t *testing.T) {
 		{errors.New("disk on fire"), -1, 500, "list series: disk on fire"},
 		{errors.New("disk on fire"), 1, 500, "read samples: disk on fire"},
 		{fmt.Errorf("opening: %w", ErrUnavailable), -1, 503, "can't be read now"},
+		{fmt.Errorf("%w: not taken within 10s: %w", ErrUnavailable, context.DeadlineExceeded), -1, 503, "not taken within 10s"},
 		{context.DeadlineExceeded, 2, 504, "took longer than 1h0m0s"},
 		{context.Canceled, 0, 503, "cancelled"},
 	} {

@@ -98,7 +98,7 @@ func (s *Source) catchUp(ctx context.Context) error {
 	wait, cancel := context.WithTimeout(ctx, catchUpTime)
 	defer cancel()
 	if err := s.heads.CatchUp(wait); err != nil {
-		return fmt.Errorf("%w: the workers have not taken all that was acknowledged within %s: %w", query.ErrUnavailable, catchUpTime, err)
+		return fmt.Errorf("%w: the workers have not taken all that was acknowledged within %s, see the log: %w", query.ErrUnavailable, catchUpTime, err)
 	}
 	return nil
 }
