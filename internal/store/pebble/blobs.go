@@ -60,11 +60,16 @@ func (g *guard) Open(name string, opts ...vfs.OpenOption) (vfs.File, error) {
 }
 
 func (g *guard) damaged(path, what string) error {
-	err := &damagedBlob{path: path, what: what}
-	if g.report != nil {
+	g.note(path, what)
+	return &damagedBlob{path: path, what: what}
+}
+
+// note reports damage, but none that is met in a frozen folder: what Pebble
+// believes it wrote since is not there, and what is damaged is met again.
+func (g *guard) note(path, what string) {
+	if g.report != nil && g.failure() == nil {
 		g.report(path, what)
 	}
-	return err
 }
 
 // checkedBlob is a blob file each of whose reads is checked.

@@ -114,7 +114,7 @@ func (s *Store) listener(i *instance, l logger) *engine.EventListener {
 		// Pebble's own answer is to give up; reads give the error anyway.
 		DataCorruption: func(info engine.DataCorruptionInfo) {
 			l.Errorf("%s", info)
-			s.damaged(info.Path, info.Details.Error())
+			i.guard.note(info.Path, info.Details.Error())
 			i.sicken()
 		},
 	}

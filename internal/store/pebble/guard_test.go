@@ -68,6 +68,21 @@ func TestFrozenGuardChangesNothing(t *testing.T) {
 	}
 }
 
+// TestAFrozenGuardReportsNoDamage: what is missing of a file whose write failed
+// is no damage.
+func TestAFrozenGuardReportsNoDamage(t *testing.T) {
+	g := newGuard(vfs.NewMem())
+	var reported []string
+	g.report = func(path, what string) { reported = append(reported, path+": "+what) }
+	if err := g.damaged("/d/a", "it is short"); err == nil || len(reported) != 1 {
+		t.Fatalf("%v, reported %q; want the damage", err, reported)
+	}
+	g.freeze(errors.New("no space"))
+	if err := g.damaged("/d/b", "it is short"); err == nil || len(reported) != 1 {
+		t.Fatalf("%v, reported %q; want an error and no report", err, reported)
+	}
+}
+
 func writeAll(f vfs.File, err error) error {
 	if err != nil {
 		return err
