@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"weir/internal/buffer"
@@ -56,6 +57,19 @@ type accounts struct {
 }
 
 var _ ledger.Sources = (*accounts)(nil)
+
+// catchUpTime bounds how long a ledger waits for the workers.
+const catchUpTime = 10 * time.Second
+
+// CatchUp waits for the workers, but not for as long as a disk is full.
+func (a *accounts) CatchUp(ctx context.Context) error {
+	wait, cancel := context.WithTimeout(ctx, catchUpTime)
+	defer cancel()
+	if err := a.heads.CatchUp(wait); err != nil {
+		return fmt.Errorf("the ledger can't be drawn up now: the workers have not taken all that was acknowledged within %s, see the log: %w", catchUpTime, err)
+	}
+	return nil
+}
 
 // Tallies gives the life of this process's gateway.
 func (a *accounts) Tallies() []ledger.Tally {
