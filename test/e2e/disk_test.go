@@ -60,16 +60,60 @@ func (f *full) there(t *testing.T, requests ...int) {
 	}
 }
 
+// all wants all answered requests to be read, each once and whole.
+func (f *full) all(t *testing.T) {
+	t.Helper()
+	found := map[string]string{}
+	for _, line := range read(t, f.client, "disk") {
+		found[line.Tags["n"]] = series(line)
+	}
+	for _, n := range f.answered {
+		if found[itoa(int64(n))] != fmt.Sprintf("disk{n=%d} %d=%q", n, n, noise(n)) {
+			t.Errorf("request %d, answered 204, is read as %.200q", n, found[itoa(int64(n))])
+		}
+	}
+}
+
+// canRead says whether a query is answered on a full disk. It is not where the
+// buffer cannot hand out what was answered 204 last: a query waits for that,
+// and is then told so, to come again.
+func canRead(t *testing.T, c *harness.Client, match string) bool {
+	t.Helper()
+	answer, err := c.Do(t.Context(), harness.Request{
+		Path: harness.Query("/api/v1/select", "match", match, "start", firstTime, "end", endTime),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if answer.Status == http.StatusServiceUnavailable {
+		p := explained(t, answer)
+		if !strings.Contains(p.Detail, "not taken all that was acknowledged") || answer.Header.Get("Retry-After") == "" {
+			t.Errorf("unclear: %s", answer)
+		}
+		return false
+	}
+	if answer.Status != http.StatusOK {
+		t.Error(answer)
+	}
+	return true
+}
+
 // The disk fills up while requests come: they are refused with a clear error
 // and a time to come again, what is there is read, and once there is space the
 // service goes on by itself. Nothing that was answered is lost.
 func TestFullDisk(t *testing.T) {
-	disk := smallDisk(t, 96)
+	for name, flags := range map[string][]string{"flushes": flushSoon(), "intake alone": flushNever()} {
+		t.Run(name, func(t *testing.T) { fullDisk(t, flags) })
+	}
+}
+
+func fullDisk(t *testing.T, flags []string) {
+	disk := smallDisk(t, 128)
 	ballast := filepath.Join(disk, "ballast")
-	if err := os.WriteFile(ballast, make([]byte, 48<<20), 0o600); err != nil {
+	if err := os.WriteFile(ballast, make([]byte, 96<<20), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	server := harness.NewServer(t, flushSoon()...)
+	server := harness.NewServer(t, flags...)
 	server.Data = filepath.Join(disk, "data")
 	f := &full{client: server.Up(t)}
 	refusals, named := 0, false
@@ -99,16 +143,19 @@ func TestFullDisk(t *testing.T) {
 		t.Fatalf("%d of %d requests were answered, %d refused", len(f.answered), f.sent, refusals)
 	}
 	last := len(f.answered) - 1
-	f.there(t, f.answered[0], f.answered[last/2], f.answered[last])
+	if canRead(t, f.client, `disk{n="0"}`) {
+		f.there(t, f.answered[0], f.answered[last/2], f.answered[last])
+	}
 	if err := os.Remove(ballast); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "space", func() bool { return f.send(t).Status == http.StatusNoContent })
-	settled(t, f.client)
-	f.there(t, f.answered...)
+	f.all(t)
 	if err := server.Stop(); err != nil {
 		t.Fatal(err)
 	}
 	f.client = server.Up(t)
-	f.there(t, f.answered...)
+	f.all(t)
+	settled(t, f.client)
+	ledgerBalances(t, server)
 }
