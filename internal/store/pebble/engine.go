@@ -49,6 +49,9 @@ func (s *Store) openInstance(path string, table bool, mode openMode) (*instance,
 		if err := manifest.Check(s.cfg.FS, path); err != nil {
 			return nil, err
 		}
+		if err := manifest.CheckLogs(s.cfg.FS, path); err != nil {
+			return nil, err
+		}
 	}
 	g := newGuard(s.cfg.FS)
 	g.report = s.damaged
@@ -108,12 +111,14 @@ func (s *Store) openInstance(path string, table bool, mode openMode) (*instance,
 func (s *Store) listener(i *instance, l logger) *engine.EventListener {
 	return &engine.EventListener{
 		BackgroundError: func(err error) {
-			l.Errorf("background error: %v", err)
+			if !i.isSick() { // else it is known, and comes again and again
+				l.Errorf("background error: %v", err)
+			}
 			i.sicken()
 		},
 		// Pebble's own answer is to give up; reads give the error anyway.
 		DataCorruption: func(info engine.DataCorruptionInfo) {
-			l.Errorf("%s", info)
+			l.Infof("%s", info)
 			i.guard.note(info.Path, info.Details.Error())
 			i.sicken()
 		},

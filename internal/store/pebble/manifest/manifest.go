@@ -1,5 +1,5 @@
-// Package manifest finds damage in Pebble's manifests that Pebble takes for
-// their end. It owns the reading of their framing, and refuses to mend. It
+// Package manifest finds damage in Pebble's manifests and logs that Pebble takes
+// for their end. It owns the reading of their framing, and refuses to mend. It
 // imports store and the client library.
 package manifest
 
@@ -7,7 +7,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
-	"io"
 
 	engine "github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -37,12 +36,7 @@ func Check(fs vfs.FS, dir string) error {
 	if !desc.Exists {
 		return nil // Open gives the error
 	}
-	f, err := fs.Open(desc.ManifestFilename)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = f.Close() }()
-	data, err := io.ReadAll(f)
+	data, err := readFile(fs, desc.ManifestFilename)
 	if err != nil {
 		return err
 	}
