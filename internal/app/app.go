@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"path/filepath"
 	"sync/atomic"
 	"time"
@@ -96,6 +97,10 @@ func (a *App) open(ctx context.Context) (err error) {
 	a.book = journal.NewBook(a.store, a.config.Partitions, randomNumber, a.register)
 	if err := a.book.Load(ctx); err != nil {
 		return fmt.Errorf("journals: %w", err)
+	}
+	if err := a.book.Damaged(math.MinInt32, math.MaxInt32); err != nil {
+		a.logger.Error("journals are damaged: what they name can't be read or added to, other weeks go on; nothing is deleted",
+			"error", err, "mend", "restore the folder "+filepath.Join(a.config.Data, "store")+" from a backup")
 	}
 	for _, j := range a.book.Journals() {
 		a.clock.Observe(j.Snapshot().Horizons.Latest())

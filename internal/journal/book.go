@@ -21,6 +21,7 @@ type Book struct {
 	mu       sync.Mutex
 	journals map[store.JournalID]*Journal
 	weeks    map[sample.Week]WeekRecord
+	damaged  map[store.JournalID]error // as of Load
 }
 
 // NewBook makes a book. partitions is K for weeks that are made from now on;
@@ -29,7 +30,7 @@ type Book struct {
 func NewBook(s store.Store, partitions int, random func() uint64, register func(store.JournalID, []Registered)) *Book {
 	return &Book{
 		store: s, partitions: partitions, random: random, register: register, changed: &signal{},
-		journals: map[store.JournalID]*Journal{}, weeks: map[sample.Week]WeekRecord{},
+		journals: map[store.JournalID]*Journal{}, weeks: map[sample.Week]WeekRecord{}, damaged: map[store.JournalID]error{},
 	}
 }
 
@@ -47,7 +48,8 @@ func (b *Book) Journal(id store.JournalID) *Journal {
 }
 
 // Load reads all journals that there are to their ends. One that cannot be
-// read does not keep the others from being read.
+// read does not keep the others from being read. Journals with an entry that is
+// not what was written are no error of it: Damaged tells of them.
 func (b *Book) Load(ctx context.Context) error {
 	ids, err := b.store.List(ctx)
 	if err != nil {
@@ -55,7 +57,29 @@ func (b *Book) Load(ctx context.Context) error {
 	}
 	var failed []error
 	for _, id := range ids {
-		failed = append(failed, b.Journal(id).Refresh(ctx))
+		err := b.Journal(id).Refresh(ctx)
+		if errors.Is(err, ErrCorrupt) {
+			b.mu.Lock()
+			b.damaged[id] = err
+			b.mu.Unlock()
+			continue
+		}
+		failed = append(failed, err)
+	}
+	return errors.Join(failed...)
+}
+
+// Damaged gives an error where a journal of these weeks, both included, was
+// found damaged by Load: what it says from there on is not known, neither
+// samples nor series.
+func (b *Book) Damaged(from, to sample.Week) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var failed []error
+	for id, err := range b.damaged {
+		if id.Week >= from && id.Week <= to {
+			failed = append(failed, err)
+		}
 	}
 	return errors.Join(failed...)
 }

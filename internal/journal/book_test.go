@@ -145,8 +145,13 @@ func TestAJournalThatCannotBeReadLeavesTheOthersReadable(t *testing.T) {
 	}
 	b := NewBook(s, 1, unitRandom(7), nil)
 	err := b.Load(t.Context())
-	if !errors.Is(err, ErrCorrupt) || !errors.Is(err, store.ErrUnavailable) {
-		t.Errorf("load: %v; want both journals' errors", err)
+	if errors.Is(err, ErrCorrupt) || !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("load: %v; want the error of the one that may be read later", err)
+	}
+	for weeks, damaged := range map[[2]sample.Week]bool{{10, 10}: true, {9, 11}: true, {11, 12}: false, {0, 9}: false} {
+		if err := b.Damaged(weeks[0], weeks[1]); errors.Is(err, ErrCorrupt) != damaged || damaged && !strings.Contains(err.Error(), ids[0].String()) {
+			t.Errorf("damage of weeks %v: %v", weeks, err)
+		}
 	}
 	for i, want := range []uint64{2, 0, 2} {
 		if got := unitCut(b.Journal(ids[i])); got != want {

@@ -20,6 +20,10 @@ func (m *Merger) merge(ctx context.Context, id store.JournalID, j job) error {
 	if err != nil || volume.State == journal.VolumeDropped {
 		return err
 	}
+	// A journal that cannot be read takes no entry: no items for it.
+	if err := m.book.Journal(id).Refresh(ctx); err != nil {
+		return err
+	}
 	flush, ok := m.book.NewMerge(m.book.Journal(id))
 	if !ok {
 		return nil

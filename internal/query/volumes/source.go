@@ -74,6 +74,10 @@ func (s *Source) Series(ctx context.Context, sel query.Selector, start, end int6
 	}
 	metric, _ := sel.Metric()
 	from, to := sample.WeekOf(start), sample.WeekOf(end-1)
+	// Not only its samples are missing, its series are.
+	if err := s.book.Damaged(from, to); err != nil {
+		return nil, fmt.Errorf("%w (nothing was deleted; restore the store from a backup, or ask for other weeks)", err)
+	}
 	all, matches := s.catalog.Find(metric, sel.Equalities()), sel.Matching()
 	out := make([]query.SeriesInfo, 0, min(len(all), chunk))
 	var weeks []sample.Week // of all of them

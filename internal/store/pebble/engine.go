@@ -49,9 +49,6 @@ func (s *Store) openInstance(path string, table bool, mode openMode) (*instance,
 		if err := manifest.Check(s.cfg.FS, path); err != nil {
 			return nil, err
 		}
-		if err := manifest.CheckLogs(s.cfg.FS, path); err != nil {
-			return nil, err
-		}
 	}
 	g := newGuard(s.cfg.FS)
 	g.report = s.damaged

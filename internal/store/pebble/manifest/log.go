@@ -21,12 +21,12 @@ const (
 	logLast   = 12
 )
 
-// CheckLogs finds damage that Pebble takes for the end of a log. Pebble looks
+// checkLogs finds damage that Pebble takes for the end of a log. Pebble looks
 // for it from the next block of 32 KB on only, which many journal entries do not
 // fill. A write that a power cut tore was not synced; what a later chunk says
 // was synced, and cannot be read, is damaged. Damage of what was synced last
 // looks like a torn write.
-func CheckLogs(fs vfs.FS, dir string) error {
+func checkLogs(fs vfs.FS, dir string) error {
 	names, err := fs.List(dir)
 	if err != nil {
 		return err

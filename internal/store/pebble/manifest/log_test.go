@@ -114,7 +114,7 @@ func TestDamageOfALogIsToldFromATornEnd(t *testing.T) {
 	if _, damaged := findLogDamage(data, number+1); damaged {
 		t.Error("what an earlier log left in a file that is used again is damage")
 	}
-	if err := CheckLogs(fs, "/d"); err != nil {
+	if err := checkLogs(fs, "/d"); err != nil {
 		t.Errorf("a whole log: %v", err)
 	}
 	f, err := fs.Create(path, vfs.WriteCategoryUnspecified)
@@ -128,7 +128,7 @@ func TestDamageOfALogIsToldFromATornEnd(t *testing.T) {
 	if err := f.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := CheckLogs(fs, "/d"); !errors.Is(err, store.ErrCorrupt) {
+	if err := checkLogs(fs, "/d"); !errors.Is(err, store.ErrCorrupt) {
 		t.Errorf("a damaged log: %v", err)
 	}
 }
@@ -139,7 +139,7 @@ func TestALogOfManyBlocksIsWhole(t *testing.T) {
 	if len(data) < 4*chunkBlock {
 		t.Fatalf("%d bytes", len(data))
 	}
-	if err := CheckLogs(fs, "/d"); err != nil {
+	if err := checkLogs(fs, "/d"); err != nil {
 		t.Error(err)
 	}
 }

@@ -24,11 +24,20 @@ const (
 	chunkLast   = 4
 )
 
-// Check finds damage that Pebble takes for the end of its manifest: it
+// Check finds damage in a folder's manifest and logs that Pebble would go on
+// from as if nothing were missing.
+func Check(fs vfs.FS, dir string) error {
+	if err := checkManifest(fs, dir); err != nil {
+		return err
+	}
+	return checkLogs(fs, dir)
+}
+
+// checkManifest finds damage that Pebble takes for the end of its manifest: it
 // stops at a chunk that it cannot read, and then deletes all files that only
 // the rest of the manifest names. A write that a power cut tore has no record
 // behind it; damage has, unless it hit the very last one.
-func Check(fs vfs.FS, dir string) error {
+func checkManifest(fs vfs.FS, dir string) error {
 	desc, err := engine.Peek(dir, fs)
 	if err != nil {
 		return err
