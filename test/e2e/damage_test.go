@@ -273,6 +273,35 @@ func TestDamagedJournals(t *testing.T) {
 	}
 }
 
+// A message file of the buffer is damaged after a kill: the log names it, the
+// copy of it and the mend, all that was committed is read, and new samples come.
+func TestDamagedMessages(t *testing.T) {
+	w := buildWounded(t)
+	server, hurt := w.copied(t, flip, "buffer/jetstream/$G/streams/queue-0/msgs/*.blk")
+	client := server.Up(t)
+	for path := range hurt {
+		logged(t, server, "level=ERROR", "a message file of the buffer is damaged", path, "kept_as", "backup")
+	}
+	for week := range 2 {
+		whole(t, client, "committed", week, committedRequests)
+		write(t, client, line("fresh", week, 0))
+		whole(t, client, "fresh", week, 1)
+	}
+	settled(t, client)
+	if err := server.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	copies, err := filepath.Glob(filepath.Join(server.Data, "buffer/damaged/queue-0-*"))
+	if err != nil || len(copies) != 1 {
+		t.Fatalf("copies are %q, %v", copies, err)
+	}
+	for _, want := range hurt {
+		if got, err := os.ReadFile(copies[0]); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%s is not the damaged file, %v", copies[0], err)
+		}
+	}
+}
+
 // One journal has an entry that is none: its week is refused and named, what
 // comes for it waits in the queue, and the other week goes on.
 func TestDamagedJournalEntry(t *testing.T) {

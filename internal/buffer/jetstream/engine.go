@@ -58,6 +58,9 @@ func startEngine(ctx context.Context, c Config, queues int) (_ *engine, err erro
 	if err != nil {
 		return nil, err
 	}
+	if err := e.keepDamaged(); err != nil {
+		return nil, err
+	}
 	if err := e.startServer(ctx); err != nil {
 		return nil, err
 	}
