@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/base64"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"maps"
@@ -77,6 +78,9 @@ func ParseToken(text string) (*Cut, error) {
 		return nil, fmt.Errorf("%w: it does not begin with %s; give one as `weir tail` or /api/v1/tail gave it", ErrToken, prefix)
 	}
 	body, err := base64.RawURLEncoding.Strict().DecodeString(encoded)
+	if err == nil && strings.ContainsAny(encoded, "\r\n") { // which it passes over
+		err = errors.New("it has a line break")
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: it is cut short or changed: %w", ErrToken, err)
 	}

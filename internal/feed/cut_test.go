@@ -94,6 +94,7 @@ func FuzzParseToken(f *testing.F) {
 	c.Set(Journal{-5, 1023}, math.MaxUint64)
 	f.Add(c.Token())
 	f.Add("w2.AAAA")
+	f.Add("w1.AAAAAA\r")
 	f.Fuzz(func(t *testing.T, text string) {
 		c, err := ParseToken(text)
 		if err != nil {
