@@ -17,6 +17,7 @@ import (
 	"math"
 	"path/filepath"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"weir/internal/buffer"
@@ -82,6 +83,9 @@ func open(ctx context.Context, c Config, version string, logger *slog.Logger, ta
 	var err error
 	if a.folder, err = take(c.Data); err == nil {
 		err = a.open(ctx)
+	}
+	if errors.Is(err, syscall.ENOSPC) {
+		err = fmt.Errorf("%w (the disk of %s is full: make room and start again; nothing is lost by that)", err, c.Data)
 	}
 	if err != nil {
 		return nil, errors.Join(err, a.Close())

@@ -159,3 +159,25 @@ func fullDisk(t *testing.T, flags []string) {
 	settled(t, f.client)
 	ledgerBalances(t, server)
 }
+
+// A start on a full disk says so and how to mend it, and loses nothing.
+func TestStartOnAFullDisk(t *testing.T) {
+	disk := smallDisk(t, 64)
+	server := harness.NewServer(t)
+	server.Data = filepath.Join(disk, "data")
+	c := server.Up(t, flushSoon()...)
+	write(t, c, "kept value=1 1\n")
+	settled(t, c)
+	if err := server.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	empty := fill(t, disk)
+	if err := server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	<-server.Exited()
+	logged(t, server, "is full", "make room and start again")
+	empty()
+	c = server.Up(t)
+	expect(t, c, "kept", "kept{} 1=1")
+}
