@@ -149,7 +149,7 @@ func life(t *testing.T, seed uint64, steps int) map[string]int {
 }
 
 func TestReadersMissNothing(t *testing.T) {
-	seeds := 60
+	seeds := 30
 	if testing.Short() {
 		seeds = 4
 	}
