@@ -27,6 +27,7 @@ type wanted struct {
 // of some shards, with all items of one journal that may hold samples there.
 // Tasks are read side by side, and two of a series never have equal times.
 type task struct {
+	journal  store.JournalID
 	from, to int64 // its samples have from ≤ time < to
 	wanted   *wanted
 	first    int // the wanted handles that it is about
@@ -73,7 +74,7 @@ func (r *reading) plan(ctx context.Context, series []query.SeriesInfo) ([]task, 
 		sort(w)
 		snapshot, err := r.snapshot(ctx, id)
 		if err == nil {
-			tasks, err = r.planJournal(ctx, tasks, id.Week, snapshot, w)
+			tasks, err = r.planJournal(ctx, tasks, id, snapshot, w)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("reading %s: %w", id, err)
@@ -182,8 +183,8 @@ type area struct {
 	item       *journal.Named // nil: something of the head
 }
 
-func (r *reading) planJournal(ctx context.Context, tasks []task, week sample.Week, s journal.Snapshot, w *wanted) ([]task, error) {
-	tables, err := r.tablesOf(ctx, week, s.Items)
+func (r *reading) planJournal(ctx context.Context, tasks []task, id store.JournalID, s journal.Snapshot, w *wanted) ([]task, error) {
+	tables, err := r.tablesOf(ctx, id.Week, s.Items)
 	if err != nil {
 		return nil, err
 	}
@@ -199,7 +200,7 @@ func (r *reading) planJournal(ctx context.Context, tasks []task, week sample.Wee
 	}
 	for _, stretch := range apart(areas, func(a area) (int64, int64) { return a.from, a.to }) {
 		for _, part := range apart(stretch, func(a area) (int64, int64) { return int64(a.first), int64(a.end) }) {
-			t := task{from: math.MaxInt64, to: math.MinInt64, wanted: w, first: math.MaxInt}
+			t := task{journal: id, from: math.MaxInt64, to: math.MinInt64, wanted: w, first: math.MaxInt}
 			for _, a := range part {
 				t.from, t.to = min(t.from, a.from), max(t.to, a.to)
 				from, to := w.between(a.first, a.end)

@@ -169,7 +169,7 @@ func (w *worker) do(ctx context.Context, t *task) ([]result, error) {
 	}()
 	w.bodies, w.arena = w.bodies[:0], w.arena[:0]
 	for i := range t.tables {
-		if err := w.fetch(ctx, &t.tables[i]); err != nil {
+		if err := w.fetch(ctx, t.journal, &t.tables[i]); err != nil {
 			return nil, err
 		}
 	}
@@ -217,7 +217,7 @@ func (w *worker) hold(bytes int) error {
 }
 
 // fetch reads items from the store.
-func (w *worker) fetch(ctx context.Context, t *tableItems) error {
+func (w *worker) fetch(ctx context.Context, of store.JournalID, t *tableItems) error {
 	var failed error
 	left := t.items
 	err := w.tables.Query(ctx, t.table, t.bucket, left[0].Key.Span, left[len(left)-1].Key.Span, func(i store.Item) bool {
@@ -235,14 +235,14 @@ func (w *worker) fetch(ctx context.Context, t *tableItems) error {
 	})
 	switch {
 	case errors.Is(err, store.ErrNoTable):
-		return fmt.Errorf("%w: %w", err, errMissing)
+		return &missingError{of, left[0], err}
 	case err != nil:
 		return err
 	case failed != nil:
 		return failed
 	case len(left) > 0:
-		return fmt.Errorf("%w: table %s has no item %v, which its journal names: %w (and %d more were not read)",
-			store.ErrCorrupt, t.table, left[0].Key, errMissing, len(left)-1)
+		return &missingError{of, left[0], fmt.Errorf("%w: table %s has no item %v, which its journal names (and %d more were not read)",
+			store.ErrCorrupt, t.table, left[0].Key, len(left)-1)}
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"weir/internal/query"
 	"weir/internal/sample"
@@ -97,5 +98,33 @@ func TestALaterPartOfAReadingTakesNoNewCut(t *testing.T) {
 	err := r.source.Samples(t.Context(), r.reading(list, unitAt(0), unitAt(10)), func(*query.Points) error { gone = true; return nil })
 	if !errors.Is(err, query.ErrUnavailable) || !errors.Is(err, store.ErrNoTable) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestWhatIsReplacedEachTimeItIsReadIsUnavailable: an item that no cut names
+// any more is not lost, so the query is to be asked again; one that counts
+// still is.
+func TestWhatIsReplacedEachTimeItIsReadIsUnavailable(t *testing.T) {
+	for _, dropped := range []bool{true, false} {
+		r := unitNewRig(t, 1)
+		c := r.flush(unitWeek, unitMetric("m"), []unitVersioned{{unitFloat(1, 1), 1}}, false)
+		volume, err := r.book.Volume(t.Context(), unitWeek, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := r.store.Delete(t.Context(), volume.Table, []store.ItemKey{c.Key(c.Items[0])}); err != nil {
+			t.Fatal(err)
+		}
+		times := 0
+		r.source.tables = &sweeping{r.store, func() error {
+			if times++; times < tries || !dropped {
+				return nil
+			}
+			return errors.Join(r.book.SealVolume(t.Context(), unitWeek, 0), r.book.DropVolume(t.Context(), unitWeek, 0, time.Now()))
+		}}
+		_, err = r.read("m", unitAt(0), unitAt(10))
+		if errors.Is(err, query.ErrUnavailable) != dropped || errors.Is(err, store.ErrCorrupt) == dropped || times != tries {
+			t.Errorf("dropped %v, after %d tries: %v", dropped, times, err)
+		}
 	}
 }

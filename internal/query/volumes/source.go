@@ -48,8 +48,16 @@ const catchUpTime = 10 * time.Second
 // then misses it for good.
 const tries = 4
 
-// errMissing says that a table or an item is not there that a cut names.
-var errMissing = errors.New("it may have been merged, or dropped, since")
+// missingError says that an item, perhaps with its table, is not there that a
+// cut names. It may have been merged, or dropped, since.
+type missingError struct {
+	journal store.JournalID
+	item    *journal.Named
+	err     error
+}
+
+func (e *missingError) Error() string { return e.err.Error() }
+func (e *missingError) Unwrap() error { return e.err }
 
 // chunk is how many series are read at once.
 const chunk = 20_000
@@ -201,15 +209,41 @@ func (s *Source) readChunk(ctx context.Context, r *reading, series []query.Serie
 			r.cut = map[store.JournalID]journal.Snapshot{}
 		}
 		all, err := r.read(ctx, series)
-		switch {
-		case err == nil || !errors.Is(err, errMissing):
+		var missing *missingError
+		if err == nil || !errors.As(err, &missing) {
 			return all, err
+		}
+		switch {
 		case !first:
 			return nil, fmt.Errorf("%w: what was read was merged or dropped meanwhile; ask again: %w", query.ErrUnavailable, err)
-		case try == tries:
-			return nil, err
+		case try < tries:
+			continue
+		}
+		if named, e := s.names(ctx, missing); e != nil || named {
+			return nil, errors.Join(err, e)
+		}
+		return nil, fmt.Errorf("%w: what was read was merged or dropped meanwhile, from %d cuts; ask again", query.ErrUnavailable, try)
+	}
+}
+
+// names says whether an item that is missing counts still: then it is lost, and
+// was not merged or dropped.
+func (s *Source) names(ctx context.Context, missing *missingError) (bool, error) {
+	id, item := missing.journal, missing.item
+	volume, err := s.book.Volume(ctx, id.Week, item.Revision)
+	if err != nil || volume.State == journal.VolumeDropped {
+		return false, err
+	}
+	j := s.book.Journal(id)
+	if err := j.Refresh(ctx); err != nil {
+		return false, err
+	}
+	for n := range j.Snapshot().Items.Overlapping(item.From, item.To) {
+		if n.Key == item.Key {
+			return true, nil
 		}
 	}
+	return false, nil
 }
 
 // snapshot gives a journal as of the moment this reading first asked for it.
