@@ -2,11 +2,16 @@ package jetstream
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/minio/highwayhash"
 )
 
 // crashed gives the config of a folder as a crash leaves it, with a queue of
@@ -108,4 +113,38 @@ func TestMessageFilesThatLivedAreWhole(t *testing.T) {
 	if log.Len() > 0 {
 		t.Errorf("reported: %s", log)
 	}
+}
+
+func FuzzFindDamage(f *testing.F) {
+	stream, number := queueStream(0), "1"
+	record := func(subject, body string) []byte { return recordOf(f, stream, number, subject, body) }
+	whole := record(stream, "whole")
+	f.Add(slices.Concat(record(stream, "a"), record(stream, "b"), record("", "")))
+	f.Add(slices.Concat(record(stream, "a"), []byte{1, 2, 3}, record(stream, "b")))
+	f.Add([]byte{})
+	f.Fuzz(func(t *testing.T, data []byte) {
+		at, damaged := findDamage(data, stream, number)
+		if damaged && (at < 0 || at >= len(data)) {
+			t.Errorf("damage at %d of %d bytes", at, len(data))
+		}
+		if got, damaged := findDamage(append(slices.Clone(whole), data...), stream, number); damaged && got < len(whole) {
+			t.Errorf("a whole record is damaged at %d, with %q behind it", got, data)
+		}
+	})
+}
+
+// recordOf gives a record as the server writes it.
+func recordOf(t testing.TB, stream, number, subject, body string) []byte {
+	t.Helper()
+	key := sha256.Sum256([]byte(stream + "-" + number))
+	sum, err := highwayhash.New64(key[:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	head := make([]byte, recordHead)
+	binary.LittleEndian.PutUint32(head, uint32(recordHead+len(subject)+len(body)+recordSum))
+	binary.LittleEndian.PutUint16(head[20:], uint16(len(subject)))
+	data := slices.Concat(head, []byte(subject), []byte(body))
+	_, _ = sum.Write(slices.Concat(data[4:20], data[recordHead:])) // a hash gives no errors
+	return sum.Sum(data)
 }
