@@ -22,7 +22,9 @@ func (g *grouping) divide(all []*catalog.Series, fast func(sample.Series) bool) 
 		case runs:
 			yield(message.Fast, &g.batch)
 		default:
-			_ = yield(message.Data, g.part(false)) && yield(message.Fast, g.part(true))
+			if yield(message.Data, g.part(false)) {
+				yield(message.Fast, g.part(true))
+			}
 		}
 	}
 }
