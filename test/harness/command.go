@@ -11,7 +11,7 @@ import (
 )
 
 // commandTimeout is far above what any command of a test takes.
-const commandTimeout = 60 * time.Second
+const commandTimeout = 5 * time.Minute
 
 // Result is what a command that ended left.
 type Result struct {
