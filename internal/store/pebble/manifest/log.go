@@ -2,8 +2,10 @@ package manifest
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strconv"
 	"strings"
 
@@ -39,6 +41,9 @@ func checkLogs(fs vfs.FS, dir string) error {
 		}
 		path := fs.PathJoin(dir, name)
 		data, err := readFile(fs, path)
+		if errors.Is(err, os.ErrNotExist) {
+			continue // of a folder that is open: all of it was flushed, and it was removed
+		}
 		if err != nil {
 			return err
 		}

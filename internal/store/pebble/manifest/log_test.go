@@ -144,6 +144,22 @@ func TestALogOfManyBlocksIsWhole(t *testing.T) {
 	}
 }
 
+// listedLate is a file system that lists a log which is removed before it is
+// opened, as in a folder that is open.
+type listedLate struct{ vfs.FS }
+
+func (l listedLate) List(dir string) ([]string, error) {
+	names, err := l.FS.List(dir)
+	return append(names, "000001.log"), err
+}
+
+func TestALogThatGoesIsNoDamage(t *testing.T) {
+	_, fs, _ := writtenLog(t, 10, 20)
+	if err := checkLogs(listedLate{fs}, "/d"); err != nil {
+		t.Error(err)
+	}
+}
+
 func FuzzFindLogDamage(f *testing.F) {
 	path, _, data := writtenLog(f, 10, 20, 30)
 	number := logNumber(f, path)
