@@ -147,12 +147,12 @@ func (b *Batch) Validate() error {
 		b.Positions != nil && len(b.Positions) != samples:
 		return fmt.Errorf("block: a column is shorter or longer than the %d samples", samples)
 	}
-	last := 0
+	last, kinds := 0, b.Kinds[:runs]
 	for i, end := range b.Ends {
 		if end < last || end > samples {
 			return fmt.Errorf("block: run %d ends at %d, before the one ahead of it or past the %d samples", i, end, samples)
 		}
-		if kind := b.Kinds[i]; kind != sample.Float64 && kind != sample.Int64 {
+		if kind := kinds[i]; kind != sample.Float64 && kind != sample.Int64 {
 			if err := b.validateRun(i, b.Bits[last:end]); err != nil {
 				return err
 			}

@@ -111,9 +111,9 @@ func (e *encoder) appendPlanesOf(dst []byte) []byte {
 	}
 	var all uint64
 	if len(f.of) == 0 {
-		least := f.least[f.form]
-		for i, v := range f.values {
-			f.values[i] = v - least
+		least, values := f.least[f.form], f.values
+		for i, v := range values {
+			values[i] = v - least
 			all |= uint64(v - least)
 		}
 	}
@@ -124,12 +124,13 @@ func (e *encoder) appendPlanesOf(dst []byte) []byte {
 	planes := (bits.Len64(all) + 7) / 8
 	dst = append(dst, byte(planes))
 	f.plane = resize(f.plane, len(f.values))
+	plane := f.plane[:len(f.values)] // so that no bound is checked in the loop
 	for p := planes - 1; p >= 0; p-- {
-		shift := 8 * p
+		shift := 8 * p & 63
 		for i, v := range f.values {
-			f.plane[i] = byte(uint64(v) >> shift)
+			plane[i] = byte(uint64(v) >> shift)
 		}
-		dst = e.packer.appendChunks(dst, f.plane, false)
+		dst = e.packer.appendChunks(dst, plane, false)
 	}
 	return dst
 }

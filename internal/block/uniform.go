@@ -174,8 +174,9 @@ func (e *encoder) findUniform(b *Batch) (u uniform, ok bool) {
 		return u, false
 	}
 	u = uniform{kind: sample.Int64, form: formInt, count: b.Ends[0]}
+	kinds, next := b.Kinds[:len(b.Ends)], 0 // so that no bound is checked in the loop
 	for i, end := range b.Ends {
-		if end != (i+1)*u.count || b.Kinds[i] != u.kind {
+		if next += u.count; end != next || kinds[i] != u.kind {
 			return u, false
 		}
 	}
@@ -216,11 +217,13 @@ func (e *encoder) appendUniform(b *Batch, l *layout, u uniform) {
 	c[sectionTimeFirsts], c[sectionTimeTurns] = e.times.append(c[sectionTimeFirsts], c[sectionTimeTurns], l.first)
 
 	e.numbers, e.forms = resize(e.numbers, b.Samples()), resize(e.forms, runs)
+	numbers := e.numbers[:len(b.Bits)] // so that no bound is checked in the loop
 	for i, v := range b.Bits {
-		e.numbers[i] = int64(v)
+		numbers[i] = int64(v)
 	}
-	for i := range e.forms {
-		e.forms[i] = u.form
+	forms := e.forms
+	for i := range forms {
+		forms[i] = u.form
 	}
 	e.firsts.collectUniform(e.numbers, u)
 	c[sectionFirsts] = e.appendFirsts(c[sectionFirsts])
