@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	engine "github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"weir/internal/store"
@@ -46,6 +47,40 @@ func harms(size int) []harm {
 		harm{"overwritten", func(path string, whole []byte) error {
 			return os.WriteFile(path, bytes.Repeat([]byte{0xa5}, len(whole)), 0o644)
 		}})
+}
+
+// TestManifestWithoutItsEnd cuts a manifest after each of its bytes, when no log
+// is left to write its flushes anew.
+func TestManifestWithoutItsEnd(t *testing.T) {
+	whole := damagedFolder(t)
+	dir := filepath.Join(whole.Dir, "weeks", "bad")
+	logs, err := filepath.Glob(filepath.Join(dir, "*.log"))
+	must(t, "glob", err)
+	for _, path := range logs {
+		must(t, "empty", os.Truncate(path, 0))
+	}
+	data, path := currentManifest(t, dir)
+	for size := len(data); size >= 0; size -= 7 {
+		cfg := whole
+		cfg.Dir = t.TempDir()
+		must(t, "copy", os.CopyFS(cfg.Dir, os.DirFS(whole.Dir)))
+		must(t, "cut", os.Truncate(strings.Replace(path, whole.Dir, cfg.Dir, 1), int64(size)))
+		s := openMem(t, cfg)
+		if told := queryDamaged(t, fmt.Sprintf("%d of %d bytes", size, len(data)), s); told != (size < len(data)) {
+			t.Errorf("%d of %d bytes: damage was told: %v", size, len(data), told)
+		}
+		must(t, "close", s.Close())
+	}
+}
+
+// currentManifest reads the manifest that a folder goes by.
+func currentManifest(t *testing.T, dir string) (data []byte, path string) {
+	t.Helper()
+	desc, err := engine.Peek(dir, vfs.Default)
+	must(t, "peek", err)
+	data, err = os.ReadFile(desc.ManifestFilename)
+	must(t, "read", err)
+	return data, desc.ManifestFilename
 }
 
 // distinct makes items that have no bytes in common.

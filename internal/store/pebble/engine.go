@@ -61,13 +61,10 @@ func (s *Store) openInstance(path string, table bool, mode openMode) (*instance,
 		FileCache:                   s.files,
 		MemTableSize:                s.cfg.MemTableBytes,
 		MemTableStopWritesThreshold: 4,
-		// Pebble keeps up to five logs to write them anew. That they are there
-		// is what saves the last flushes when the end of a manifest is damaged,
-		// which looks like a write that a power cut tore.
-		ErrorIfNotExists:           mode != mustMake,
-		ReadOnly:                   mode == readOnly,
-		FormatMajorVersion:         engine.FormatValueSeparation,
-		CompactionConcurrencyRange: func() (int, int) { return 1, 1 },
+		ErrorIfNotExists:            mode != mustMake,
+		ReadOnly:                    mode == readOnly,
+		FormatMajorVersion:          engine.FormatValueSeparation,
+		CompactionConcurrencyRange:  func() (int, int) { return 1, 1 },
 		// A folder that is damaged is not compacted, and must be written to all the same.
 		L0StopWritesThreshold: 1 << 20,
 		EventListener:         s.listener(i, l),

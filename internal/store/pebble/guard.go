@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"weir/internal/store/pebble/manifest"
 )
 
 // guard is the file system of one open folder. Once frozen it answers every
@@ -114,7 +116,14 @@ func (g *guard) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
 			return nil, err
 		}
 	}
-	return g.file(func() (vfs.File, error) { return g.FS.Create(name, c) })
+	f, err := g.file(func() (vfs.File, error) { return g.FS.Create(name, c) })
+	switch {
+	case err != nil:
+		return nil, err
+	case manifest.IsManifest(g.FS, name):
+		return &manifestFile{File: f, guard: g, path: name}, nil
+	}
+	return f, nil
 }
 
 func (g *guard) OpenReadWrite(name string, c vfs.DiskWriteCategory, opts ...vfs.OpenOption) (vfs.File, error) {
@@ -201,6 +210,26 @@ func (f *guardedFile) SyncTo(length int64) (full bool, err error) {
 		return err
 	}))
 	return full, err
+}
+
+// manifestFile is a manifest that is being written: how much of it was synced is
+// noted beside it.
+type manifestFile struct {
+	vfs.File
+	guard *guard
+	path  string
+}
+
+func (f *manifestFile) Sync() error {
+	if err := f.File.Sync(); err != nil {
+		return err
+	}
+	return f.guard.change(func() error {
+		if info, err := f.Stat(); err == nil {
+			_ = manifest.NoteSynced(f.guard.FS, f.path, info.Size()) // without it less damage is found
+		}
+		return nil
+	})
 }
 
 // Preallocate saves time only; that it fails is known to nobody.

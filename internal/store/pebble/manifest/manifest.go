@@ -35,8 +35,8 @@ func Check(fs vfs.FS, dir string) error {
 
 // checkManifest finds damage that Pebble takes for the end of its manifest: it
 // stops at a chunk that it cannot read, and then deletes all files that only
-// the rest of the manifest names. A write that a power cut tore has no record
-// behind it; damage has, unless it hit the very last one.
+// the rest of the manifest names. A write that a power cut tore was not synced,
+// and has no record behind it.
 func checkManifest(fs vfs.FS, dir string) error {
 	desc, err := engine.Peek(dir, fs)
 	if err != nil {
@@ -45,9 +45,16 @@ func checkManifest(fs vfs.FS, dir string) error {
 	if !desc.Exists {
 		return nil // Open gives the error
 	}
+	synced, err := syncedSize(fs, desc.ManifestFilename) // before the manifest, which may grow
+	if err != nil {
+		return err
+	}
 	data, err := readFile(fs, desc.ManifestFilename)
 	if err != nil {
 		return err
+	}
+	if int64(len(data)) < synced {
+		return fmt.Errorf("%w: %s has %d bytes; %d were written", store.ErrCorrupt, desc.ManifestFilename, len(data), synced)
 	}
 	if at, damaged := findDamage(data); damaged {
 		return fmt.Errorf("%w: %s is damaged at byte %d", store.ErrCorrupt, desc.ManifestFilename, at)
