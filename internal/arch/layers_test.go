@@ -38,6 +38,7 @@ type home struct {
 // that is missing here has no layer, and TestRepository says so.
 func homes() map[string]home {
 	sample, block, message := "internal/sample", "internal/block", "internal/message"
+	objects := "internal/objects"
 	store, journal := "internal/store", "internal/journal"
 	return map[string]home{
 		"cmd/weir":          {layer: command},
@@ -52,6 +53,8 @@ func homes() map[string]home {
 		"internal/buffer":   {layer: port},
 		"internal/store":    {layer: port, may: []string{sample}},
 		"internal/feed":     {layer: port, may: []string{sample}},
+		"internal/objects":  {layer: port},
+		"internal/result":   {layer: core, may: []string{objects}},
 		"internal/journal":  {layer: core, may: []string{store, sample, block, message}},
 		"internal/catalog":  {layer: core, may: []string{journal, store, sample}},
 		"internal/gateway":  {layer: service},
