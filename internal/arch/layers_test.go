@@ -48,6 +48,7 @@ func homes() map[string]home {
 		"internal/block":    {layer: word, may: []string{sample}},
 		"internal/message":  {layer: word, may: []string{sample}},
 		"internal/problem":  {layer: word},
+		"internal/exact":    {layer: word},
 		"internal/jsonline": {layer: word, may: []string{sample}},
 		"internal/spelling": {layer: word},
 		"internal/buffer":   {layer: port},

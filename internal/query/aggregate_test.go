@@ -223,7 +223,20 @@ func naiveSum(values []float64) float64 {
 	if plain != 0 {
 		return plain
 	}
-	return bigSum(values)
+	total := new(big.Float).SetPrec(4000)
+	minus := true // all are -0
+	for _, v := range values {
+		total.Add(total, new(big.Float).SetFloat64(v))
+		minus = minus && v == 0 && math.Signbit(v)
+	}
+	if total.Sign() == 0 {
+		if minus {
+			return math.Copysign(0, -1)
+		}
+		return 0
+	}
+	nearest, _ := total.Float64()
+	return nearest
 }
 
 // drawPoints makes series of kinds that may be combined by every function that

@@ -13,7 +13,7 @@ type Function uint8
 // The functions, and what each gives.
 //
 //   - Count: how many samples, an int64, for series of every kind.
-//   - Sum: of float64 series the exact sum, rounded once (see FloatSum), which a
+//   - Sum: of float64 series the exact sum, rounded once (see exact.Sum), which a
 //     NaN makes NaN, and both infinities together; of int64 series the exact sum, an error where it is past int64; of bool
 //     series how many are true, an int64.
 //   - Mean: sum by count, a float64; a bool counts as 0 or 1.

@@ -2,10 +2,9 @@ package query
 
 import (
 	"math"
-	"math/big"
-	"math/bits"
 	"strings"
 
+	"weir/internal/exact"
 	"weir/internal/sample"
 )
 
@@ -15,10 +14,10 @@ import (
 type Cell struct {
 	start int64
 	count int64
-	bits  uint64   // the value; of an int64 sum the lower half of 128 bits
-	high  int64    // the upper half of an int64 sum; of First and Last the sample's time
-	sum   FloatSum // of float64 values
-	text  *string  // the value when the kind is String
+	bits  uint64    // the value; of an int64 sum the lower half of 128 bits
+	high  int64     // the upper half of an int64 sum; of First and Last the sample's time
+	sum   exact.Sum // of float64 values
+	text  *string   // the value when the kind is String
 }
 
 // CellSize is how many bytes a Cell takes.
@@ -62,7 +61,7 @@ func (f Function) reduce(p *Points, i, j int) Cell {
 		if kind == sample.Float64 {
 			c.sum.Add(p.Bits[i:j])
 		} else {
-			c.bits, c.high = sumInts(p.Bits[i:j])
+			c.bits, c.high = exact.SumInts(p.Bits[i:j])
 		}
 	case Min, Max:
 		c.bits = f.best(kind, p.Bits[i:j])
@@ -89,42 +88,6 @@ func (f Function) best(kind sample.Kind, values []uint64) uint64 {
 		}
 	}
 	return had
-}
-
-// sumInts adds up halves of 32 bits, so that nothing is carried sample by sample.
-func sumInts(values []uint64) (low uint64, high int64) {
-	const most = 1 << 31 // so many halves fit 64 bits
-	for len(values) > 0 {
-		n := min(len(values), most)
-		var lower uint64
-		var upper int64
-		for _, b := range values[:n] {
-			lower += b & (1<<32 - 1)
-			upper += int64(b) >> 32
-		}
-		low, high = addWide(low, high, lower, 0)
-		low, high = addWide(low, high, uint64(upper)<<32, upper>>32)
-		values = values[n:]
-	}
-	return low, high
-}
-
-// addWide adds two integers of 128 bits. It takes more samples than memory
-// holds to overflow one.
-func addWide(low uint64, high int64, low2 uint64, high2 int64) (uint64, int64) {
-	sum, carry := bits.Add64(low, low2, 0)
-	return sum, high + high2 + int64(carry)
-}
-
-// wideFloat rounds an integer of 128 bits to the nearest float64.
-func wideFloat(low uint64, high int64) float64 {
-	if high == int64(low)>>63 {
-		return float64(int64(low))
-	}
-	wide := new(big.Int).Lsh(big.NewInt(high), 64)
-	wide.Add(wide, new(big.Int).SetUint64(low))
-	nearest, _ := new(big.Float).SetInt(wide).Float64()
-	return nearest
 }
 
 // prefers says whether Min or Max takes a value rather than the one it has.
@@ -179,7 +142,7 @@ func (f Function) combine(kind sample.Kind, c, more *Cell) {
 		if kind == sample.Float64 {
 			c.sum.Join(more.sum)
 		} else {
-			c.bits, c.high = addWide(c.bits, c.high, more.bits, more.high)
+			c.bits, c.high = exact.AddInts(c.bits, c.high, more.bits, more.high)
 		}
 	case Min, Max:
 		if f.prefers(kind, more.bits, c.bits) {
@@ -202,7 +165,7 @@ func (f Function) finish(kind sample.Kind, c *Cell) (uint64, bool) {
 		if kind == sample.Float64 {
 			sum = c.sum.Value()
 		} else {
-			sum = wideFloat(c.bits, c.high)
+			sum = exact.Float(c.bits, c.high)
 		}
 		if f == Mean {
 			sum /= float64(c.count)

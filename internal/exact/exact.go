@@ -1,11 +1,13 @@
-package query
+// Package exact owns sums of float64 values that are rounded once: what comes of
+// them hangs neither on order nor on division. It imports nothing of ours.
+package exact
 
 import (
 	"math"
 	"math/big"
 )
 
-// FloatSum is the exact sum of float64 values, rounded once when it is asked
+// Sum is the exact sum of float64 values, rounded once when it is asked
 // for. So it hangs neither on the order in which values were added nor on how
 // they were divided: a sum of sums is the sum.
 //
@@ -17,7 +19,7 @@ import (
 // A NaN, or both infinities, make the sum NaN; one infinity makes it that. Past
 // the greatest float64 it is an infinity only if the exact sum rounds to one.
 // The sum of nothing but -0 is -0; any other that is exactly zero is 0.
-type FloatSum struct {
+type Sum struct {
 	high float64
 	low  float64 // -0 where it is zero and a value was added that is not -0
 	wide *accumulator
@@ -27,7 +29,7 @@ type FloatSum struct {
 const safe = 0x1p1000
 
 // Add adds the values whose bits are given.
-func (s *FloatSum) Add(values []uint64) {
+func (s *Sum) Add(values []uint64) {
 	high, low := s.high, s.low
 	var others uint64
 	for i, b := range values {
@@ -57,10 +59,10 @@ func (s *FloatSum) Add(values []uint64) {
 }
 
 // some says whether a value was added that is not -0.
-func (s *FloatSum) some() bool { return s.wide != nil || math.Float64bits(s.low) != 0 }
+func (s *Sum) some() bool { return s.wide != nil || math.Float64bits(s.low) != 0 }
 
 // Join adds another sum, which stays as it is.
-func (s *FloatSum) Join(more FloatSum) {
+func (s *Sum) Join(more Sum) {
 	if more.wide != nil {
 		s.widen().join(more.wide)
 		return
@@ -71,7 +73,7 @@ func (s *FloatSum) Join(more FloatSum) {
 }
 
 // AddWide adds an integer of 128 bits, exactly.
-func (s *FloatSum) AddWide(low uint64, high int64) {
+func (s *Sum) AddWide(low uint64, high int64) {
 	const half = 1<<32 - 1
 	s.Add([]uint64{
 		math.Float64bits(math.Ldexp(float64(high>>32), 96)), math.Float64bits(math.Ldexp(float64(high&half), 64)),
@@ -80,7 +82,7 @@ func (s *FloatSum) AddWide(low uint64, high int64) {
 }
 
 // widen moves what there is into an accumulator.
-func (s *FloatSum) widen() *accumulator {
+func (s *Sum) widen() *accumulator {
 	if s.wide == nil {
 		s.wide = &accumulator{}
 		s.wide.add([]uint64{math.Float64bits(s.high), math.Float64bits(s.low)})
@@ -90,7 +92,7 @@ func (s *FloatSum) widen() *accumulator {
 }
 
 // Value gives the sum, rounded to nearest, ties to even.
-func (s *FloatSum) Value() float64 {
+func (s *Sum) Value() float64 {
 	if s.wide != nil {
 		return s.wide.value()
 	}
@@ -100,8 +102,8 @@ func (s *FloatSum) Value() float64 {
 	return s.high + s.low + 0 // -0 + 0 is 0
 }
 
-// size gives the bytes that the sum holds beside itself.
-func (s *FloatSum) size() int {
+// Size gives the bytes that the sum holds beside itself.
+func (s *Sum) Size() int {
 	if s.wide == nil {
 		return 0
 	}

@@ -1,4 +1,4 @@
-package query
+package exact
 
 import (
 	"math"
@@ -47,10 +47,10 @@ func TestSumsAreExact(t *testing.T) {
 		want := bigSum(values)
 		mixed := slices.Clone(values)
 		slices.SortFunc(mixed, func(a, b float64) int { return rapid.IntRange(-1, 1).Draw(t, "order") })
-		var total FloatSum
+		var total Sum
 		for rest := bitsOf(mixed); len(rest) > 0; {
 			n := rapid.IntRange(1, len(rest)).Draw(t, "part")
-			var part FloatSum
+			var part Sum
 			if rapid.Bool().Draw(t, "directly") {
 				total.Add(rest[:n])
 			} else {
@@ -89,14 +89,14 @@ func TestSumsAtTheEdges(t *testing.T) {
 			if reversed {
 				slices.Reverse(c.values)
 			}
-			var whole, joined FloatSum
+			var whole, joined Sum
 			whole.Add(bitsOf(c.values))
 			for _, v := range bitsOf(c.values) {
-				var one FloatSum
+				var one Sum
 				one.Add([]uint64{v})
 				joined.Join(one)
 			}
-			for _, s := range []FloatSum{whole, joined} {
+			for _, s := range []Sum{whole, joined} {
 				got := s.Value()
 				if math.IsNaN(c.want) != math.IsNaN(got) || !math.IsNaN(got) && math.Float64bits(got) != math.Float64bits(c.want) {
 					t.Errorf("%s: the sum of %v is %v; want %v", name, c.values, got, c.want)
@@ -112,9 +112,9 @@ func TestManyWideSums(t *testing.T) {
 	for i := range 10_000 {
 		values = append(values, math.Ldexp(1.999999999, i%200-100), -math.Ldexp(1.5, i%190-90))
 	}
-	var s, twice FloatSum
+	var s, twice Sum
 	s.Add(bitsOf(values))
-	if got, want := s.Value(), bigSum(values); got != want || s.wide == nil || s.size() != accumulatorSize {
+	if got, want := s.Value(), bigSum(values); got != want || s.wide == nil || s.Size() != accumulatorSize {
 		t.Errorf("%v; want %v", got, want)
 	}
 	twice.Join(s)
@@ -127,9 +127,9 @@ func TestManyWideSums(t *testing.T) {
 func TestWideIntegersEnterSumsExactly(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		low, high := rapid.Uint64().Draw(t, "low"), rapid.Int64().Draw(t, "high")
-		var s FloatSum
+		var s Sum
 		s.AddWide(low, high)
-		if got, want := s.Value(), wideFloat(low, high); got != want {
+		if got, want := s.Value(), Float(low, high); got != want {
 			t.Fatalf("%d × 2^64 + %d is %v; want %v", high, low, got, want)
 		}
 	})
@@ -141,7 +141,7 @@ func BenchmarkExactSum(b *testing.B) {
 		values[i] = math.Float64bits(float64(i%977) / 1000)
 	}
 	for b.Loop() {
-		var s FloatSum
+		var s Sum
 		s.Add(values)
 		if s.wide != nil {
 			b.Fatal("it went wide")
