@@ -56,6 +56,7 @@ func homes() map[string]home {
 		"internal/feed":     {layer: port, may: []string{sample}},
 		"internal/objects":  {layer: port},
 		"internal/result":   {layer: core, may: []string{objects}},
+		"internal/analysis": {layer: port, may: []string{sample, "internal/jsonline", "internal/result"}},
 		"internal/journal":  {layer: core, may: []string{store, sample, block, message}},
 		"internal/catalog":  {layer: core, may: []string{journal, store, sample}},
 		"internal/gateway":  {layer: service},
@@ -193,12 +194,12 @@ func judgeDriver(from, to, fromTop string) (what, mend string) {
 	toTop, toHome := homeOf(to)
 	own := child(from, fromTop)
 	switch {
-	case to == fromTop, to == "internal/sample", to == "internal/block", to == own, strings.HasPrefix(to, own+"/"):
+	case to == fromTop, toHome.layer == word, slices.Contains(homes()[fromTop].may, to), to == own, strings.HasPrefix(to, own+"/"):
 		return "", ""
 	case toHome.layer == driver && toTop == fromTop:
 		return "a driver imports no other driver", "move what both need into the port " + fromTop + ", or repeat it"
 	}
-	return "a driver imports its port, internal/sample and internal/block",
+	return "a driver imports its port, words, and what its port imports",
 		"say it in the port's words, or move the code up to who calls the port"
 }
 

@@ -30,6 +30,39 @@ const safe = 0x1p1000
 
 // Add adds the values whose bits are given.
 func (s *Sum) Add(values []uint64) {
+	for len(values) > 0 {
+		part := values[:min(len(values), integersAtOnce)]
+		values = values[len(part):]
+		if total, ok := sumIntegers(part); ok {
+			s.add([]uint64{math.Float64bits(float64(total))})
+		} else {
+			s.add(part)
+		}
+	}
+}
+
+// integersAtOnce is how many integers below 2^42 are added as such: the sum is
+// one that a float64 has.
+const integersAtOnce = 1 << 10
+
+// sumIntegers gives the sum of values that are small integers; ok is false where
+// one is not, or is -0.
+func sumIntegers(values []uint64) (total int64, ok bool) {
+	const bound = 1 << 42
+	if last := math.Float64frombits(values[len(values)-1]); last != math.Trunc(last) {
+		return 0, false // most likely none is
+	}
+	var odd uint64
+	for _, b := range values {
+		n := int64(math.Float64frombits(b))
+		odd |= math.Float64bits(float64(n)) ^ b | uint64(n+bound)>>43
+		total += n
+	}
+	return total, odd == 0
+}
+
+// add adds values one by one.
+func (s *Sum) add(values []uint64) {
 	high, low := s.high, s.low
 	var others uint64
 	for i, b := range values {

@@ -15,8 +15,17 @@ import (
 func AppendSeries(dst []byte, series sample.Series, kind sample.Kind) []byte {
 	dst = append(dst, `"metric":`...)
 	dst = AppendText(dst, series.Metric)
-	dst = append(dst, `,"tags":{`...)
-	for i, t := range series.Tags {
+	dst = append(dst, `,"tags":`...)
+	dst = AppendTags(dst, series.Tags)
+	dst = append(dst, `,"kind":"`...)
+	dst = append(dst, kind.String()...)
+	return append(dst, '"')
+}
+
+// AppendTags appends tags as an object, in their order.
+func AppendTags(dst []byte, tags []sample.Tag) []byte {
+	dst = append(dst, '{')
+	for i, t := range tags {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
@@ -24,9 +33,7 @@ func AppendSeries(dst []byte, series sample.Series, kind sample.Kind) []byte {
 		dst = append(dst, ':')
 		dst = AppendText(dst, t.Value)
 	}
-	dst = append(dst, `},"kind":"`...)
-	dst = append(dst, kind.String()...)
-	return append(dst, '"')
+	return append(dst, '}')
 }
 
 // AppendValue appends a value: integers exact, floats in the shortest form that

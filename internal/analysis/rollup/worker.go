@@ -1,0 +1,232 @@
+package rollup
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/DataDog/sketches-go/ddsketch"
+	"github.com/DataDog/sketches-go/ddsketch/mapping"
+	"github.com/DataDog/sketches-go/ddsketch/store"
+
+	"weir/internal/analysis"
+	"weir/internal/exact"
+	"weir/internal/result"
+	"weir/internal/sample"
+)
+
+// worker rolls up one series after the other.
+type worker struct {
+	*Rollup
+	floats []uint64           // scratch: values of other kinds as those of float64
+	sketch *ddsketch.DDSketch // of the window's values, where quantiles are wanted
+}
+
+// Analyse appends a row for each window that has samples.
+func (w *worker) Analyse(rows *result.Rows, s *analysis.Samples, start, end int64) error {
+	var values []uint64
+	if s.Series.Kind != sample.String {
+		values = w.asFloats(s)
+	}
+	for i, guess := 0, 1; i < len(s.Times); {
+		from, to := w.window(s.Times[i], start, end)
+		j := windowEnd(s.Times, i, guess, to)
+		guess = j - i
+		w.row(rows, s.Series, from, to)
+		if values == nil {
+			w.none(rows, j-i)
+		} else if err := w.numbers(rows, values[i:j], w.total(s, values, i, j)); err != nil {
+			return err
+		}
+		rows.EndRow()
+		i = j
+	}
+	return nil
+}
+
+// windowEnd gives the first place behind i whose time is not before to; mostly
+// it is as far away as that of the window before.
+func windowEnd(times []int64, i, guess int, to int64) int {
+	j := min(i+guess, len(times))
+	for j > i+1 && times[j-1] >= to {
+		j--
+	}
+	for j < len(times) && times[j] < to {
+		j++
+	}
+	return j
+}
+
+// window gives the window that holds t, cut off at the run's.
+func (w *worker) window(t, start, end int64) (from, to int64) {
+	if w.every == 0 || end-start <= w.every {
+		return start, end
+	}
+	from = t - (t-start)%w.every
+	if end-from <= w.every {
+		return from, end
+	}
+	return from, from + w.every
+}
+
+// asFloats gives the values as those of float64: the same ones where they are.
+func (w *worker) asFloats(s *analysis.Samples) []uint64 {
+	if s.Series.Kind == sample.Float64 {
+		return s.Bits
+	}
+	w.floats = w.floats[:0]
+	for _, b := range s.Bits {
+		w.floats = append(w.floats, math.Float64bits(float64(int64(b))))
+	}
+	return w.floats
+}
+
+// row appends who and when.
+func (w *worker) row(rows *result.Rows, s *analysis.Series, from, to int64) {
+	c := rows.Columns
+	c[0].Text(s.ID)
+	c[1].Text(s.Metric)
+	c[2].Text(s.Tags)
+	c[3].Int(from)
+	c[4].Int(to)
+}
+
+// total gives the sum of samples i to j-1, exact until it is rounded once.
+func (w *worker) total(s *analysis.Samples, floats []uint64, i, j int) float64 {
+	switch {
+	case !w.sums:
+		return 0
+	case s.Series.Kind != sample.Float64:
+		return exact.Float(exact.SumInts(s.Bits[i:j]))
+	}
+	var total exact.Sum
+	total.Add(floats[i:j])
+	return total.Value()
+}
+
+// fixed is how many columns come before those of functions.
+const fixed = 5
+
+// none appends the functions of n strings.
+func (w *worker) none(rows *result.Rows, n int) {
+	for i := fixed; i < len(w.columns); i++ {
+		if w.columns[i].Name == count {
+			rows.Columns[i].Int(int64(n))
+		} else {
+			rows.Columns[i].None()
+		}
+	}
+}
+
+// numbers appends the functions of float64 values whose sum is known.
+func (w *worker) numbers(rows *result.Rows, values []uint64, total float64) error {
+	at := fixed
+	next := func() *result.Values {
+		at++
+		return &rows.Columns[at-1]
+	}
+	if w.wanted.count {
+		next().Int(int64(len(values)))
+	}
+	if w.wanted.least || w.wanted.most {
+		low, high := bounds(values)
+		if w.wanted.least {
+			next().Float(low)
+		}
+		if w.wanted.most {
+			next().Float(high)
+		}
+	}
+	average := total / float64(len(values))
+	if w.wanted.mean {
+		next().Float(average)
+	}
+	if w.wanted.sum {
+		next().Float(total)
+	}
+	if w.wanted.first {
+		next().Float(math.Float64frombits(values[0]))
+	}
+	if w.wanted.last {
+		next().Float(math.Float64frombits(values[len(values)-1]))
+	}
+	if w.wanted.stddev {
+		if len(values) == 1 {
+			next().None()
+		} else {
+			next().Float(deviation(values, average))
+		}
+	}
+	return w.appendQuantiles(values, next)
+}
+
+// bounds gives the least and the greatest value: -0 lies below 0, and NaN is
+// passed over unless all are.
+func bounds(values []uint64) (low, high float64) {
+	low, high = math.Inf(1), math.Inf(-1)
+	for _, b := range values {
+		x := math.Float64frombits(b)
+		low, high = min(low, x), max(high, x)
+	}
+	if low == low {
+		return low, high
+	}
+	low, high = math.Inf(1), math.Inf(-1)
+	some := false
+	for _, b := range values {
+		if x := math.Float64frombits(b); x == x {
+			low, high, some = min(low, x), max(high, x), true
+		}
+	}
+	if !some {
+		return math.NaN(), math.NaN()
+	}
+	return low, high
+}
+
+// deviation gives the standard deviation of a sample, by a second pass over it.
+func deviation(values []uint64, average float64) float64 {
+	squares := 0.0
+	for _, b := range values {
+		d := math.Float64frombits(b) - average
+		squares += float64(d * d)
+	}
+	return math.Sqrt(squares / float64(len(values)-1))
+}
+
+// appendQuantiles appends the quantiles of finite values, or nulls where there is
+// none.
+func (w *worker) appendQuantiles(values []uint64, next func() *result.Values) error {
+	if len(w.quantiles) == 0 {
+		return nil
+	}
+	if w.sketch == nil {
+		// Its logarithm is made of additions and bits alone, unlike the math
+		// library's, which differs from machine to machine.
+		m, err := mapping.NewCubicallyInterpolatedMapping(Accuracy)
+		if err != nil {
+			return fmt.Errorf("quantiles: %w", err)
+		}
+		w.sketch = ddsketch.NewDDSketch(m, store.NewDenseStore(), store.NewDenseStore())
+	}
+	w.sketch.Clear()
+	for _, b := range values {
+		if x := math.Float64frombits(b); !math.IsNaN(x) && !math.IsInf(x, 0) {
+			most := w.sketch.MaxIndexableValue() // about 1.25e308
+			if err := w.sketch.Add(max(-most, min(most, x))); err != nil {
+				return fmt.Errorf("quantiles: %w", err)
+			}
+		}
+	}
+	for _, q := range w.quantiles {
+		if w.sketch.IsEmpty() {
+			next().None()
+			continue
+		}
+		x, err := w.sketch.GetValueAtQuantile(q)
+		if err != nil {
+			return fmt.Errorf("quantiles: %w", err)
+		}
+		next().Float(x)
+	}
+	return nil
+}
