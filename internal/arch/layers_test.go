@@ -56,6 +56,7 @@ func homes() map[string]home {
 		"internal/feed":     {layer: port, may: []string{sample}},
 		"internal/objects":  {layer: port},
 		"internal/result":   {layer: core, may: []string{objects}},
+		"internal/compute":  {layer: port, may: []string{sample, objects, "internal/analysis", "internal/result"}},
 		"internal/analysis": {layer: port, may: []string{sample, "internal/jsonline", "internal/result"}},
 		"internal/journal":  {layer: core, may: []string{store, sample, block, message}},
 		"internal/catalog":  {layer: core, may: []string{journal, store, sample}},

@@ -100,6 +100,16 @@ func (b *Batch) Reset() {
 	}
 }
 
+// forgetVersions leaves out versions and positions, and keeps their memory.
+func (b *Batch) forgetVersions() {
+	if b.Versions != nil {
+		b.spare.versions, b.Versions = b.Versions, nil
+	}
+	if b.Positions != nil {
+		b.spare.positions, b.Positions = b.Positions, nil
+	}
+}
+
 // AddSample appends one sample to the columns; EndRun closes the run it is of.
 func (b *Batch) AddSample(s sample.Sample) {
 	if s.Quality != sample.Good && b.Qualities == nil {

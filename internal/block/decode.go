@@ -66,12 +66,20 @@ func DecodeRange(dst *Batch, body []byte, handles []sample.Handle, from, to int6
 	return decode(dst, body, selection{handles: handles, from: from, to: to, cut: true})
 }
 
+// DecodeValues is DecodeRange without versions and positions, for whoever finds
+// that no two samples have one series and time.
+func DecodeValues(dst *Batch, body []byte, handles []sample.Handle, from, to int64) error {
+	return decode(dst, body, selection{handles: handles, from: from, to: to, cut: true, unversioned: true})
+}
+
 // selection is what is wanted of a block.
 type selection struct {
-	all      bool
-	handles  []sample.Handle // sorted
-	cut      bool
-	from, to int64
+	all         bool
+	handles     []sample.Handle // sorted
+	cut         bool            // only what lies in range
+	some        bool            // only runs that have samples
+	from, to    int64
+	unversioned bool
 }
 
 func decode(dst *Batch, body []byte, want selection) error {
@@ -99,6 +107,9 @@ func (d *decoder) decode(dst *Batch, body []byte, want selection) error {
 			return err
 		}
 	}
+	if want.cut && d.first >= want.from && int64(uint64(d.first)+d.span) < want.to {
+		want.cut, want.some = false, true // all of it lies in range
+	}
 	if err := d.open(); err != nil {
 		return err
 	}
@@ -112,11 +123,19 @@ func (d *decoder) decode(dst *Batch, body []byte, want selection) error {
 		return nil
 	}
 	for _, read := range [...]func(*Batch) error{
-		d.readIntegers, d.readPlanes, d.readOwn, d.readBools, d.readTexts, d.readExtras,
+		d.readIntegers, d.readPlanes, d.readOwn, d.readBools, d.readTexts,
 	} {
 		if err := read(dst); err != nil {
 			return err
 		}
+	}
+	if !want.unversioned || d.flags&flagQualities != 0 {
+		if err := d.readExtras(dst); err != nil {
+			return err
+		}
+	}
+	if want.unversioned {
+		dst.forgetVersions()
 	}
 	if want.cut {
 		cutRange(dst, want.from, want.to)
@@ -266,7 +285,7 @@ func (d *decoder) choose(want selection) {
 		}
 		if len(wanted) > 0 && wanted[0] == h {
 			r := &d.runs[i]
-			r.taken = !want.cut || r.count > 0 && d.overlaps(r, want)
+			r.taken = !want.cut && !want.some || r.count > 0 && (!want.cut || d.overlaps(r, want))
 		}
 	}
 }

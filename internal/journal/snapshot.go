@@ -18,6 +18,7 @@ type Pending struct {
 type Snapshot struct {
 	Cut      uint64 // the journal's position: what is before it is in here
 	Revision int    // the open one
+	Series   int    // that are registered
 	Commits  []Placed
 	Items    Items // that count, of all revisions
 	Horizons Horizons
@@ -33,5 +34,5 @@ func (j *Journal) Snapshot() Snapshot {
 
 // Snapshot gives what the journal says up to the state's position.
 func (s *State) Snapshot() Snapshot {
-	return Snapshot{Cut: s.next, Revision: s.revision, Commits: s.Commits(), Items: s.Items(), Horizons: s.horizon}
+	return Snapshot{Cut: s.next, Revision: s.revision, Series: s.Series(), Commits: s.Commits(), Items: s.Items(), Horizons: s.horizon}
 }

@@ -57,14 +57,16 @@ func NewWriter(ctx context.Context, to objects.Objects, name string, columns []C
 	}
 	w := &Writer{columns: columns, object: object, file: File{Name: name}}
 	w.counted = &counter{to: object, hash: sha256.New()}
-	// Rows of a series follow each other, and windows come again with each
-	// series: zstd finds that faster than dictionaries of numbers are made.
+	// Results are written more often than read: what is fast comes first.
 	properties := []parquet.WriterProperty{
-		parquet.WithCompression(compress.Codecs.Zstd), parquet.WithCreatedBy("weir"), parquet.WithDictionaryDefault(false),
+		parquet.WithCompression(compress.Codecs.Snappy), parquet.WithCreatedBy("weir"), parquet.WithDictionaryDefault(false),
 	}
 	for _, c := range columns {
-		if c.Type == Text {
+		switch c.Type {
+		case Text:
 			properties = append(properties, parquet.WithDictionaryFor(c.Name, true))
+		case Time, Int:
+			properties = append(properties, parquet.WithEncodingFor(c.Name, parquet.Encodings.DeltaBinaryPacked))
 		}
 	}
 	w.parquet = file.NewParquetWriter(w.counted, root, file.WithWriterProps(parquet.NewWriterProperties(properties...)))

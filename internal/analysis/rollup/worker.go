@@ -23,18 +23,14 @@ type worker struct {
 
 // Analyse appends a row for each window that has samples.
 func (w *worker) Analyse(rows *result.Rows, s *analysis.Samples, start, end int64) error {
-	var values []uint64
-	if s.Series.Kind != sample.String {
-		values = w.asFloats(s)
-	}
 	for i, guess := 0, 1; i < len(s.Times); {
 		from, to := w.window(s.Times[i], start, end)
 		j := windowEnd(s.Times, i, guess, to)
 		guess = j - i
 		w.row(rows, s.Series, from, to)
-		if values == nil {
+		if s.Series.Kind == sample.String {
 			w.none(rows, j-i)
-		} else if err := w.numbers(rows, values[i:j], w.total(s, values, i, j)); err != nil {
+		} else if err := w.numbers(rows, s.Series.Kind, s.Bits[i:j]); err != nil {
 			return err
 		}
 		rows.EndRow()
@@ -68,13 +64,13 @@ func (w *worker) window(t, start, end int64) (from, to int64) {
 	return from, from + w.every
 }
 
-// asFloats gives the values as those of float64: the same ones where they are.
-func (w *worker) asFloats(s *analysis.Samples) []uint64 {
-	if s.Series.Kind == sample.Float64 {
-		return s.Bits
+// asFloats gives values as those of float64: the same ones where they are.
+func (w *worker) asFloats(kind sample.Kind, values []uint64) []uint64 {
+	if kind == sample.Float64 {
+		return values
 	}
 	w.floats = w.floats[:0]
-	for _, b := range s.Bits {
+	for _, b := range values {
 		w.floats = append(w.floats, math.Float64bits(float64(int64(b))))
 	}
 	return w.floats
@@ -88,19 +84,6 @@ func (w *worker) row(rows *result.Rows, s *analysis.Series, from, to int64) {
 	c[2].Text(s.Tags)
 	c[3].Int(from)
 	c[4].Int(to)
-}
-
-// total gives the sum of samples i to j-1, exact until it is rounded once.
-func (w *worker) total(s *analysis.Samples, floats []uint64, i, j int) float64 {
-	switch {
-	case !w.sums:
-		return 0
-	case s.Series.Kind != sample.Float64:
-		return exact.Float(exact.SumInts(s.Bits[i:j]))
-	}
-	var total exact.Sum
-	total.Add(floats[i:j])
-	return total.Value()
 }
 
 // fixed is how many columns come before those of functions.
@@ -117,8 +100,8 @@ func (w *worker) none(rows *result.Rows, n int) {
 	}
 }
 
-// numbers appends the functions of float64 values whose sum is known.
-func (w *worker) numbers(rows *result.Rows, values []uint64, total float64) error {
+// numbers appends the functions of values that are numbers.
+func (w *worker) numbers(rows *result.Rows, kind sample.Kind, values []uint64) error {
 	at := fixed
 	next := func() *result.Values {
 		at++
@@ -128,7 +111,7 @@ func (w *worker) numbers(rows *result.Rows, values []uint64, total float64) erro
 		next().Int(int64(len(values)))
 	}
 	if w.wanted.least || w.wanted.most {
-		low, high := bounds(values)
+		low, high := bounds(kind, values)
 		if w.wanted.least {
 			next().Float(low)
 		}
@@ -136,7 +119,11 @@ func (w *worker) numbers(rows *result.Rows, values []uint64, total float64) erro
 			next().Float(high)
 		}
 	}
-	average := total / float64(len(values))
+	var total, average float64
+	if w.sums {
+		total = sumOf(kind, values)
+		average = total / float64(len(values))
+	}
 	if w.wanted.mean {
 		next().Float(average)
 	}
@@ -144,24 +131,51 @@ func (w *worker) numbers(rows *result.Rows, values []uint64, total float64) erro
 		next().Float(total)
 	}
 	if w.wanted.first {
-		next().Float(math.Float64frombits(values[0]))
+		next().Float(floatOf(kind, values[0]))
 	}
 	if w.wanted.last {
-		next().Float(math.Float64frombits(values[len(values)-1]))
+		next().Float(floatOf(kind, values[len(values)-1]))
 	}
 	if w.wanted.stddev {
 		if len(values) == 1 {
 			next().None()
 		} else {
-			next().Float(deviation(values, average))
+			next().Float(deviation(w.asFloats(kind, values), average))
 		}
 	}
-	return w.appendQuantiles(values, next)
+	if len(w.quantiles) == 0 {
+		return nil
+	}
+	return w.appendQuantiles(w.asFloats(kind, values), next)
+}
+
+func floatOf(kind sample.Kind, b uint64) float64 {
+	if kind == sample.Float64 {
+		return math.Float64frombits(b)
+	}
+	return float64(int64(b))
+}
+
+// sumOf gives the sum of values, exact until it is rounded once.
+func sumOf(kind sample.Kind, values []uint64) float64 {
+	if kind != sample.Float64 {
+		return exact.Float(exact.SumInts(values))
+	}
+	var total exact.Sum
+	total.Add(values)
+	return total.Value()
 }
 
 // bounds gives the least and the greatest value: -0 lies below 0, and NaN is
 // passed over unless all are.
-func bounds(values []uint64) (low, high float64) {
+func bounds(kind sample.Kind, values []uint64) (low, high float64) {
+	if kind != sample.Float64 {
+		least, most := int64(math.MaxInt64), int64(math.MinInt64)
+		for _, b := range values {
+			least, most = min(least, int64(b)), max(most, int64(b))
+		}
+		return float64(least), float64(most)
+	}
 	low, high = math.Inf(1), math.Inf(-1)
 	for _, b := range values {
 		x := math.Float64frombits(b)
@@ -196,9 +210,6 @@ func deviation(values []uint64, average float64) float64 {
 // appendQuantiles appends the quantiles of finite values, or nulls where there is
 // none.
 func (w *worker) appendQuantiles(values []uint64, next func() *result.Values) error {
-	if len(w.quantiles) == 0 {
-		return nil
-	}
 	if w.sketch == nil {
 		// Its logarithm is made of additions and bits alone, unlike the math
 		// library's, which differs from machine to machine.

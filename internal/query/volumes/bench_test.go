@@ -11,13 +11,18 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"runtime"
 	"slices"
 	"syscall"
 	"testing"
 	"time"
 
+	"weir/internal/analysis/rollup"
 	"weir/internal/block"
+	"weir/internal/compute"
+	"weir/internal/compute/local"
 	"weir/internal/journal"
+	"weir/internal/objects/folder"
 	"weir/internal/query"
 	"weir/internal/sample"
 	"weir/internal/store"
@@ -218,4 +223,47 @@ func BenchmarkReading(b *testing.B) {
 			})
 		}
 	}
+}
+
+// BenchmarkRollup rolls all of it up to five minutes into Parquet on disk: from
+// items of one-hour runs, on all cores.
+func BenchmarkRollup(b *testing.B) {
+	r := benchRig(b, 3600)
+	place, err := folder.New(b.TempDir())
+	if err != nil {
+		b.Fatal(err)
+	}
+	sums, err := rollup.New(rollup.Parameters{Every: 300e9, Functions: []string{"count", "min", "max", "mean", "sum", "last"}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	sel, err := query.ParseSelector(`{__name__=~"cpu_.+"}`)
+	if err != nil {
+		b.Fatal(err)
+	}
+	engine := local.New(local.Default(runtime.GOMAXPROCS(0)), place)
+	start, end := unitWeek.Start(), unitWeek.Start()+benchHours*unitHour
+	samples := benchHosts * benchFields * benchHours * 360
+	var busy syscall.Rusage
+	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &busy)
+	before := busy.Utime.Nano() + busy.Stime.Nano()
+	for b.Loop() {
+		in, err := r.source.Input(b.Context(), InputOptions{
+			Selector: sel, Start: start, End: end, Cut: "w1.x", Memory: 1 << 30,
+			Positions: func(id store.JournalID) uint64 { return r.book.Journal(id).Snapshot().Cut },
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
+		out, err := engine.Run(b.Context(), compute.Job{
+			Pipeline: "p", Step: "s", Analysis: sums, Start: start, End: end, Input: in, Prefix: "a/",
+		}, nil)
+		if err != nil || out.Rows != uint64(samples/30) {
+			b.Fatalf("%d rows, %v; want %d", out.Rows, err, samples/30)
+		}
+		b.ReportMetric(float64(out.Bytes)/float64(out.Rows), "B/row")
+	}
+	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &busy)
+	b.ReportMetric(float64(samples)*float64(b.N)/b.Elapsed().Seconds()/1e6, "Msamples/s")
+	b.ReportMetric(float64(busy.Utime.Nano()+busy.Stime.Nano()-before)/float64(b.N)/float64(samples), "cpu-ns/sample")
 }

@@ -61,15 +61,8 @@ func (r *reading) plan(ctx context.Context, series []query.SeriesInfo) ([]task, 
 	if err != nil {
 		return nil, err
 	}
-	ids := make([]store.JournalID, 0, len(journals))
-	for id := range journals {
-		ids = append(ids, id)
-	}
-	slices.SortFunc(ids, func(a, b store.JournalID) int {
-		return cmp.Or(cmp.Compare(a.Week, b.Week), cmp.Compare(a.Partition, b.Partition))
-	})
 	var tasks []task
-	for _, id := range ids {
+	for _, id := range sortedIDs(journals) {
 		w := journals[id]
 		sort(w)
 		snapshot, err := r.snapshot(ctx, id)

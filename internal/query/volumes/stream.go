@@ -1,0 +1,201 @@
+package volumes
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+
+	"weir/internal/block"
+	"weir/internal/journal"
+	"weir/internal/query"
+	"weir/internal/store"
+)
+
+// stream reads series one after the other, on one core, in memory that it
+// keeps: all their items are decoded, and then each series is brought together.
+// It reads no heads.
+type stream struct {
+	worker
+	from   []source // of each body
+	places [][]int  // of each body: the series of each run of its batch
+}
+
+// source says for whom an item is decoded.
+type source struct {
+	wanted     *wanted
+	first, end int  // the wanted handles that its shards may have
+	versioned  bool // versions are read too
+}
+
+// read calls yield for each of the series that has samples in range. What it
+// gives is valid only during the call.
+func (st *stream) read(ctx context.Context, r *reading, series []query.SeriesInfo, yield func(*query.Points) error) error {
+	st.reading, st.series = r, series
+	st.bodies, st.arena, st.from = st.bodies[:0], st.arena[:0], st.from[:0]
+	defer func() {
+		r.Budget.Release(st.held)
+		st.held = 0
+	}()
+	if err := st.fetchAll(ctx); err != nil {
+		return err
+	}
+	for len(st.batches) < len(st.bodies) {
+		st.batches = append(st.batches, block.Batch{})
+		st.places = append(st.places, nil)
+	}
+	for i := range st.bodies {
+		if err := st.unpack(i); err != nil {
+			return err
+		}
+	}
+	st.gather()
+	if again := st.overlapping(); len(again) > 0 {
+		// Between samples of one time versions decide, which few need.
+		for _, i := range again {
+			st.from[i].versioned = true
+			if err := st.unpack(i); err != nil {
+				return err
+			}
+		}
+		st.gather()
+	}
+	for i, list := range st.lists {
+		if len(list) == 0 {
+			continue
+		}
+		points, err := st.bring(&series[i], list)
+		if err == nil && len(points.Times) > 0 {
+			err = yield(points)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fetchAll reads the items of all journals that may have samples of the series.
+func (st *stream) fetchAll(ctx context.Context) error {
+	journals, err := st.divide(ctx, st.series)
+	if err != nil {
+		return err
+	}
+	for _, id := range sortedIDs(journals) {
+		w := journals[id]
+		sort(w)
+		snapshot, err := st.snapshot(ctx, id)
+		if err == nil {
+			err = st.fetchJournal(ctx, id, snapshot, w)
+		}
+		if err != nil {
+			return fmt.Errorf("reading %s: %w", id, err)
+		}
+	}
+	return nil
+}
+
+func sortedIDs(journals map[store.JournalID]*wanted) []store.JournalID {
+	ids := make([]store.JournalID, 0, len(journals))
+	for id := range journals {
+		ids = append(ids, id)
+	}
+	slices.SortFunc(ids, func(a, b store.JournalID) int {
+		return cmp.Or(cmp.Compare(a.Week, b.Week), cmp.Compare(a.Partition, b.Partition))
+	})
+	return ids
+}
+
+func (st *stream) fetchJournal(ctx context.Context, id store.JournalID, s journal.Snapshot, w *wanted) error {
+	tables, err := st.tablesOf(ctx, id.Week, s.Items)
+	if err != nil {
+		return err
+	}
+	var areas []area
+	for n := range s.Items.Overlapping(st.Start, st.End) {
+		if _, ok := tables[n.Revision]; !ok {
+			continue // dropped
+		}
+		first, end := n.Shards()
+		if from, to := w.between(first, end); from < to {
+			areas = append(areas, area{n.From, n.To, first, end, n})
+		}
+	}
+	items := byTable(areas, tables)
+	for i := range items {
+		had := len(st.bodies)
+		if err := st.fetch(ctx, id, &items[i]); err != nil {
+			return err
+		}
+		for _, b := range st.bodies[had:] {
+			from, to := w.between(b.item.Shards())
+			st.from = append(st.from, source{wanted: w, first: from, end: to})
+		}
+	}
+	return nil
+}
+
+// unpack decodes an item, and says which series its runs are of.
+func (st *stream) unpack(i int) error {
+	b, batch, from := st.bodies[i], &st.batches[i], &st.from[i]
+	handles := from.wanted.handles[from.first:from.end]
+	decode := block.DecodeValues
+	if from.versioned {
+		decode = block.DecodeRange
+	}
+	if err := decode(batch, st.arena[b.start:b.end], handles, st.Start, st.End); err != nil {
+		return fmt.Errorf("item %v: %w", b.item.Key, err)
+	}
+	places, at := st.places[i][:0], 0
+	for _, handle := range batch.Handles {
+		at = find(handles, handle, at)
+		places = append(places, from.wanted.places[from.first+at])
+	}
+	st.places[i] = places
+	return st.hold(sizeOf(batch))
+}
+
+// gather puts the runs of all items on the lists of their series.
+func (st *stream) gather() {
+	st.lists = slices.Grow(st.lists[:0], len(st.series))[:len(st.series)]
+	for i := range st.lists {
+		st.lists[i] = st.lists[i][:0]
+	}
+	for i := range st.bodies {
+		for run, place := range st.places[i] {
+			if p, ok := cut(&st.batches[i], run, st.Start, st.End); ok {
+				p.origin = origin{i, order{0, st.bodies[i].item.Position}}
+				st.lists[place] = append(st.lists[place], p)
+			}
+		}
+	}
+}
+
+// overlapping gives the items whose versions are needed and not read.
+func (st *stream) overlapping() []int {
+	var out []int
+	for _, list := range st.lists {
+		_ = stretches(list, func(stretch []piece) error {
+			if plain(stretch) {
+				return nil
+			}
+			for i := range stretch {
+				if item := stretch[i].item; !st.from[item].versioned {
+					out = append(out, item)
+				}
+			}
+			return nil
+		})
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// bring gives the samples of one series.
+func (st *stream) bring(info *query.SeriesInfo, list []piece) (*query.Points, error) {
+	c := &st.spare
+	c.reset(info)
+	c.grow(list)
+	err := stretches(list, func(s []piece) error { return c.settle(s, st.Start, st.End) })
+	return &c.Points, err
+}
