@@ -56,6 +56,7 @@ func homes() map[string]home {
 		"internal/feed":      {layer: port, may: []string{sample}},
 		"internal/objects":   {layer: port},
 		"internal/result":    {layer: core, may: []string{objects}},
+		"internal/export":    {layer: core, may: []string{sample, objects, result, "internal/jsonline"}},
 		"internal/compute":   {layer: port, may: []string{sample, objects, "internal/analysis", result}},
 		"internal/analysis":  {layer: port, may: []string{sample, "internal/jsonline", result}},
 		"internal/journal":   {layer: core, may: []string{store, sample, block, message}},
