@@ -109,3 +109,43 @@ func TestEstimateIsWhatCommitsCount(t *testing.T) {
 		t.Errorf("the error of yield: %v", err)
 	}
 }
+
+// TestChangedIsExact: what comes after a cut changes the windows it lies in, of
+// the series that are selected.
+func TestChangedIsExact(t *testing.T) {
+	r := unitNewRig(t, 2)
+	a, b := unitMetric("a"), unitMetric("b")
+	r.flush(unitWeek, a, []unitVersioned{{unitFloat(5, 1), 50}, {unitFloat(20, 2), 50}}, false)
+	r.flush(unitWeek, b, []unitVersioned{{unitFloat(30, 4), 50}}, false)
+	cut := map[store.JournalID]uint64{}
+	for _, j := range r.book.Journals() {
+		cut[j.ID()] = j.Snapshot().Cut
+	}
+	changed := func(selector string, from, to int64) bool {
+		t.Helper()
+		sel, err := query.ParseSelector(selector)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := r.source.Changed(t.Context(), sel, unitAt(from), unitAt(to), func(id store.JournalID) uint64 { return cut[id] })
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got
+	}
+	if changed(`{__name__=~".*"}`, 0, 7*24*3600) {
+		t.Error("nothing came, and something changed")
+	}
+	r.flush(unitWeek, a, []unitVersioned{{unitFloat(40, 8), 60}}, false)
+	for _, c := range []struct {
+		selector string
+		from, to int64
+		want     bool
+	}{
+		{`a`, 40, 41, true}, {`{__name__=~".*"}`, 0, 3600, true}, {`a`, 0, 40, false}, {`a`, 41, 60, false}, {`b`, 0, 3600, false}, {`c`, 0, 3600, false},
+	} {
+		if got := changed(c.selector, c.from, c.to); got != c.want {
+			t.Errorf("%s from %d to %d: changed is %v; want %v", c.selector, c.from, c.to, got, c.want)
+		}
+	}
+}
