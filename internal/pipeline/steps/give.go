@@ -7,6 +7,7 @@ import (
 
 	"weir/internal/export"
 	"weir/internal/pipeline"
+	"weir/internal/pipeline/definition"
 	"weir/internal/warehouse"
 )
 
@@ -22,7 +23,7 @@ func (w *Worker) load(ctx context.Context, t pipeline.Task) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	d, err := pipeline.Parser{}.Parse(t.Pipeline, []byte(t.Text))
+	d, err := definition.Parser{}.Parse(t.Pipeline, []byte(t.Text))
 	if err != nil {
 		return nil, err
 	}

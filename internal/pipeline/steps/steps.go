@@ -23,6 +23,7 @@ import (
 	"weir/internal/compute"
 	"weir/internal/objects"
 	"weir/internal/pipeline"
+	"weir/internal/pipeline/definition"
 	"weir/internal/result"
 	"weir/internal/sample"
 	"weir/internal/warehouse"
@@ -62,7 +63,7 @@ type Options struct {
 
 // Maker makes an analysis of a step's parameters. Its errors wrap
 // analysis.ErrParameters.
-type Maker func(pipeline.Analyse) (analysis.Analysis, error)
+type Maker func(definition.Analyse) (analysis.Analysis, error)
 
 // Worker does steps. It is safe for concurrent use.
 type Worker struct{ Options }
@@ -74,12 +75,12 @@ func New(o Options) *Worker { return &Worker{o} }
 
 // Do carries out a task.
 func (w *Worker) Do(ctx context.Context, t pipeline.Task) (pipeline.Output, error) {
-	do := map[pipeline.Kind]func(context.Context, pipeline.Task) (any, error){
-		pipeline.KindAnalyse: w.analyse,
-		pipeline.KindLoad:    w.load,
-		pipeline.KindExport:  w.export,
-		pipeline.KindSQL:     w.sql,
-		pipeline.KindArchive: w.archive,
+	do := map[definition.Kind]func(context.Context, pipeline.Task) (any, error){
+		definition.KindAnalyse: w.analyse,
+		definition.KindLoad:    w.load,
+		definition.KindExport:  w.export,
+		definition.KindSQL:     w.sql,
+		definition.KindArchive: w.archive,
 	}[t.Step.Kind]
 	if do == nil {
 		return nil, fmt.Errorf("%w: this weir has no step %s", pipeline.ErrPermanent, t.Step.Kind)
@@ -134,7 +135,7 @@ func (w *Worker) analyse(ctx context.Context, t pipeline.Task) (any, error) {
 }
 
 // make makes the analysis of a step.
-func (w *Worker) make(p pipeline.Analyse) (analysis.Analysis, error) {
+func (w *Worker) make(p definition.Analyse) (analysis.Analysis, error) {
 	maker := w.Analyses[p.Analysis]
 	if maker == nil {
 		return nil, fmt.Errorf("%w: there is no analysis %q", analysis.ErrParameters, p.Analysis)

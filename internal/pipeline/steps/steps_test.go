@@ -16,6 +16,7 @@ import (
 	"weir/internal/compute/local"
 	"weir/internal/objects/folder"
 	"weir/internal/pipeline"
+	"weir/internal/pipeline/definition"
 	"weir/internal/result"
 	"weir/internal/sample"
 	"weir/internal/warehouse"
@@ -81,7 +82,7 @@ func (w *weeks) Drop(_ context.Context, week sample.Week) error {
 	return nil
 }
 
-const definition = `
+const example = `
 pipeline: hourly
 steps:
   - name: rollup
@@ -139,11 +140,11 @@ func newRig(t *testing.T) *rig {
 	r.worker = New(Options{
 		Inputs: r.inputs, Engine: local.New(local.Default(2), results), Warehouse: house, Results: results, Exports: exports,
 		Archiver: r.weeks, Limits: warehouse.Limits{Rows: 1000, Timeout: time.Minute},
-		Analyses: map[string]Maker{"rollup": func(p pipeline.Analyse) (analysis.Analysis, error) {
+		Analyses: map[string]Maker{"rollup": func(p definition.Analyse) (analysis.Analysis, error) {
 			return rollup.New(rollup.Parameters{Every: int64(p.Every), Functions: p.Functions, Quantiles: p.Quantiles})
 		}},
 	})
-	if r.def, err = (pipeline.Parser{}).Parse("hourly.yaml", []byte(definition)); err != nil {
+	if r.def, err = (definition.Parser{}).Parse("hourly.yaml", []byte(example)); err != nil {
 		t.Fatal(err)
 	}
 	return r
@@ -156,10 +157,10 @@ func (r *rig) task(step, attempt string, revision int) pipeline.Task {
 	if !ok {
 		r.t.Fatalf("no step %s", step)
 	}
-	start := pipeline.InstantOf(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
+	start := definition.InstantOf(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
 	return pipeline.Task{
 		RunKey:  pipeline.RunKey{Pipeline: "hourly", Window: pipeline.Window{Start: start, End: start.Add(time.Hour)}, Revision: revision},
-		Attempt: attempt, Cut: "w1.AAAAAA", Step: s, Outputs: r.done, Text: definition,
+		Attempt: attempt, Cut: "w1.AAAAAA", Step: s, Outputs: r.done, Text: example,
 	}
 }
 
@@ -263,12 +264,12 @@ func TestWhatNeedsNoOtherAttempt(t *testing.T) {
 		}
 	}
 	bad := r.task("rollup", "a1", 0)
-	bad.Step.Analyse = &pipeline.Analyse{Analysis: "fft"}
+	bad.Step.Analyse = &definition.Analyse{Analysis: "fft"}
 	if _, err := r.worker.Do(t.Context(), bad); !errors.Is(err, pipeline.ErrPermanent) {
 		t.Errorf("an unknown analysis: %v", err)
 	}
 	wrong := r.task("totals", "a1", 0)
-	wrong.Step.SQL = &pipeline.SQL{Statement: "select nothing from nowhere", Format: "csv", Folder: "x"}
+	wrong.Step.SQL = &definition.SQL{Statement: "select nothing from nowhere", Format: "csv", Folder: "x"}
 	if _, err := r.worker.Do(t.Context(), wrong); !errors.Is(err, pipeline.ErrPermanent) {
 		t.Errorf("a wrong statement: %v", err)
 	}
