@@ -1,0 +1,325 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"runtime"
+	"time"
+
+	"weir/internal/analysis"
+	"weir/internal/analysis/rollup"
+	"weir/internal/compute"
+	"weir/internal/compute/local"
+	"weir/internal/export"
+	"weir/internal/feed"
+	"weir/internal/journal"
+	"weir/internal/objects/folder"
+	"weir/internal/pipeline"
+	"weir/internal/pipeline/definition"
+	"weir/internal/pipeline/steps"
+	"weir/internal/query"
+	"weir/internal/query/volumes"
+	"weir/internal/sample"
+	"weir/internal/store"
+	"weir/internal/warehouse"
+)
+
+// PipelinesConfig is what pipelines may use.
+type PipelinesConfig struct {
+	Cores  int   `yaml:"cores" doc:"how many cores an analysis uses"`
+	Memory int64 `yaml:"memory" doc:"bytes that an analysis may hold on each core"`
+}
+
+func defaultPipelines() PipelinesConfig {
+	return PipelinesConfig{Cores: runtime.GOMAXPROCS(0), Memory: 512 << 20}
+}
+
+func (c PipelinesConfig) validate() error {
+	if c.Memory < 1<<20 {
+		return fmt.Errorf("memory is %d: it must be at least 1 MiB", c.Memory)
+	}
+	return local.Default(c.Cores).Validate()
+}
+
+// openPipelines puts together what carries pipelines out.
+func (a *App) openPipelines() error {
+	results, err := folder.New(filepath.Join(a.config.Data, "results"))
+	if err != nil {
+		return err
+	}
+	exports, err := folder.New(filepath.Join(a.config.Data, "exports"))
+	if err != nil {
+		return err
+	}
+	a.cuts = &cutter{book: a.book, commit: a.heads().Commit, now: time.Now}
+	c := pipeline.Default()
+	c.Records, c.Log, c.Alone = a.store, a.logger.With("role", "pipelines"), true
+	c.Cutter, c.Conditions, c.Checks = a.cuts, &watermark{a.queues}, checks()
+	c.Worker = steps.New(steps.Options{
+		Inputs:   &inputs{a.source, a.config.Pipelines.Memory},
+		Engine:   local.New(local.Default(a.config.Pipelines.Cores), results),
+		Analyses: analyses(), Warehouse: a.warehouse, Results: results, Exports: exports,
+		Archiver: &weekArchiver{a},
+		Limits:   warehouse.Limits{Rows: a.config.Warehouse.Rows, Timeout: a.config.Warehouse.Timeout},
+	})
+	a.pipelines, err = pipeline.New(c)
+	return err
+}
+
+// analyses is every analysis there is, by the name that definitions have for it.
+func analyses() map[string]steps.Maker {
+	return map[string]steps.Maker{
+		"rollup": func(p definition.Analyse) (analysis.Analysis, error) {
+			if len(p.By) > 0 {
+				return nil, &definition.KeyError{Key: "by", Err: fmt.Errorf("%w: a rollup is made of each series; leave by out", analysis.ErrParameters)}
+			}
+			r, err := rollup.New(rollup.Parameters{Every: int64(p.Every), Functions: p.Functions, Quantiles: p.Quantiles})
+			if err != nil {
+				return nil, err
+			}
+			return r, nil
+		},
+	}
+}
+
+// checks judges steps when a definition is given.
+func checks() definition.Checks {
+	format := func(name string) error {
+		if _, err := export.ParseFormat(name); err != nil {
+			return &definition.KeyError{Key: "format", Err: err}
+		}
+		return nil
+	}
+	return definition.Checks{
+		definition.KindAnalyse: func(s definition.Step) error {
+			if _, err := query.ParseSelector(s.Analyse.Select); err != nil {
+				return &definition.KeyError{Key: "select", Err: err}
+			}
+			maker := analyses()[s.Analyse.Analysis]
+			if maker == nil {
+				return &definition.KeyError{Key: "analysis", Err: fmt.Errorf("there is no analysis %q; there is rollup", s.Analyse.Analysis)}
+			}
+			_, err := maker(*s.Analyse)
+			return err
+		},
+		definition.KindExport: func(s definition.Step) error { return format(s.Export.Format) },
+		definition.KindSQL: func(s definition.Step) error {
+			if s.SQL.Format == string(export.Parquet) {
+				return &definition.KeyError{Key: "format", Err: errors.New("an answer is written as csv or jsonl")}
+			}
+			return format(s.SQL.Format)
+		},
+		definition.KindImportHistory: func(definition.Step) error {
+			return errors.New("import-history is not built yet; leave the step out")
+		},
+	}
+}
+
+// inputs gives steps what they read.
+type inputs struct {
+	source *volumes.Source
+	memory int64
+}
+
+var _ steps.Inputs = (*inputs)(nil)
+
+// Input gives samples as of a cut.
+func (i *inputs) Input(ctx context.Context, selector string, start, end int64, cut string) (compute.Input, error) {
+	sel, err := query.ParseSelector(selector)
+	if err != nil {
+		return nil, fmt.Errorf("%w: select: %w", analysis.ErrParameters, err)
+	}
+	positions, err := positionsOf(cut)
+	if err != nil {
+		return nil, err
+	}
+	return i.source.Input(ctx, volumes.InputOptions{
+		Selector: sel, Start: start, End: end, Cut: cut, Positions: positions, Memory: i.memory,
+	})
+}
+
+// Series lists series as the warehouse has them.
+func (i *inputs) Series(ctx context.Context, selector string, start, end int64) ([]warehouse.Series, error) {
+	sel, err := query.ParseSelector(selector)
+	if err != nil {
+		return nil, fmt.Errorf("%w: select: %w", analysis.ErrParameters, err)
+	}
+	list, err := i.source.Series(ctx, sel, start, end)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]warehouse.Series, 0, len(list))
+	for _, s := range list {
+		out = append(out, warehouse.Series{Series: s.Series, Kind: s.Kind, First: s.Weeks[0], Last: s.Weeks[len(s.Weeks)-1]})
+	}
+	return out, nil
+}
+
+// positionsOf reads a run's cut.
+func positionsOf(cut string) (func(store.JournalID) uint64, error) {
+	c, err := feed.ParseToken(cut)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", compute.ErrInput, err)
+	}
+	return func(id store.JournalID) uint64 { return c.Position(feed.Journal{Week: id.Week, Partition: id.Partition}) }, nil
+}
+
+// cutter takes and holds the cuts of runs.
+type cutter struct {
+	book   *journal.Book
+	commit func(context.Context, sample.Week) error
+	now    func() time.Time
+}
+
+var (
+	_ pipeline.Cutter    = (*cutter)(nil)
+	_ pipeline.CutKeeper = (*cutter)(nil)
+)
+
+// Bounds of a cut.
+const (
+	pinTime    = 15 * time.Minute // a pin outlives that much silence
+	commitTime = time.Minute      // for what was acknowledged before
+)
+
+// Cut commits what was acknowledged of the weeks of a run, and holds where their
+// journals stand then.
+func (c *cutter) Cut(ctx context.Context, k pipeline.RunKey) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, commitTime)
+	defer cancel()
+	cut := &feed.Cut{}
+	for week := sample.WeekOf(int64(k.Start)); week <= sample.WeekOf(int64(k.End)-1); week++ {
+		record, ok, err := c.book.Week(ctx, week)
+		if err == nil && ok {
+			err = c.commit(ctx, week)
+		}
+		if err != nil {
+			return "", err
+		}
+		for partition := range record.Partitions {
+			j := c.book.Journal(store.JournalID{Week: week, Partition: partition})
+			if err := j.Refresh(ctx); err != nil {
+				return "", err
+			}
+			cut.Set(feed.Journal{Week: week, Partition: partition}, j.Snapshot().Cut)
+		}
+	}
+	token := cut.Token()
+	return token, c.Keep(ctx, k, token)
+}
+
+// Keep holds a cut on.
+func (c *cutter) Keep(ctx context.Context, k pipeline.RunKey, cut string) error {
+	return c.each(ctx, cut, func(week sample.Week, revision int, positions []uint64) error {
+		now := c.now()
+		err := c.book.Pin(ctx, week, revision, journal.Pin{Holder: holder(k), Cut: positions, Expires: now.Add(pinTime)}, now)
+		if errors.Is(err, journal.ErrRemoved) {
+			return fmt.Errorf("%w: %w", compute.ErrInput, err)
+		}
+		return err
+	})
+}
+
+// Release lets go of a cut.
+func (c *cutter) Release(ctx context.Context, k pipeline.RunKey, cut string) error {
+	return c.each(ctx, cut, func(week sample.Week, revision int, _ []uint64) error {
+		return c.book.Unpin(ctx, week, revision, holder(k))
+	})
+}
+
+func holder(k pipeline.RunKey) string { return "run " + k.String() }
+
+// each calls do for each volume that a cut names something of.
+func (c *cutter) each(ctx context.Context, cut string, do func(sample.Week, int, []uint64) error) error {
+	token, err := feed.ParseToken(cut)
+	if err != nil {
+		return err
+	}
+	positions := map[sample.Week][]uint64{}
+	for _, j := range token.Journals() {
+		for len(positions[j.Week]) <= j.Partition {
+			positions[j.Week] = append(positions[j.Week], 0)
+		}
+		positions[j.Week][j.Partition] = token.Position(j)
+	}
+	for week, at := range positions {
+		list, err := c.book.Volumes(ctx, week)
+		if err != nil {
+			return err
+		}
+		for _, v := range list {
+			if err := do(week, v.Revision, at); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// watermark tells up to when all is committed: messages are acked once they
+// are, so it is the oldest that a queue holds.
+type watermark struct{ queues queues }
+
+var _ pipeline.Conditions = (*watermark)(nil)
+
+func (w *watermark) Watermark(ctx context.Context) (time.Time, error) {
+	oldest := time.Now()
+	for queue := range w.queues.Queues() {
+		d, err := w.queues.Depth(ctx, queue)
+		if err != nil {
+			return time.Time{}, err
+		}
+		if !d.Oldest.IsZero() && d.Oldest.Before(oldest) {
+			oldest = d.Oldest
+		}
+	}
+	return oldest, nil
+}
+
+// weekArchiver lets pipelines archive weeks.
+type weekArchiver struct{ app *App }
+
+var _ steps.Archiver = (*weekArchiver)(nil)
+
+// Ended lists the weeks that ended before a time and have a volume that is not
+// dropped.
+func (w *weekArchiver) Ended(ctx context.Context, before time.Time) ([]sample.Week, error) {
+	weeks, err := w.app.book.Weeks(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var out []sample.Week
+	for _, week := range weeks {
+		if week.End() > before.UnixNano() {
+			continue
+		}
+		list, err := w.app.book.Volumes(ctx, week)
+		if err != nil {
+			return nil, err
+		}
+		for _, v := range list {
+			if v.State != journal.VolumeDropped {
+				out = append(out, week)
+				break
+			}
+		}
+	}
+	return out, nil
+}
+
+// Archive archives a week and verifies that.
+func (w *weekArchiver) Archive(ctx context.Context, week sample.Week) error {
+	err := w.app.archiver.Archive(ctx, week, nil)
+	if err == nil {
+		err = w.app.archiver.Verify(ctx, week, nil)
+	}
+	return err
+}
+
+// Drop drops a week that is verified.
+func (w *weekArchiver) Drop(ctx context.Context, week sample.Week) error {
+	return w.app.archiver.Drop(ctx, week)
+}
+
