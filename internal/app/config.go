@@ -32,6 +32,7 @@ type Config struct {
 	Merge      merge.Config     `yaml:"merge"`
 	Query      QueryConfig      `yaml:"query"`
 	Warehouse  WarehouseConfig  `yaml:"warehouse"`
+	Pipelines  PipelinesConfig  `yaml:"pipelines"`
 	Log        LogConfig        `yaml:"log"`
 }
 
@@ -92,6 +93,7 @@ func Default() Config {
 		Workers:    autoscale.Default(),
 		Query:      QueryConfig{Limits: query.DefaultLimits(), Timeout: time.Minute},
 		Warehouse:  defaultWarehouse(),
+		Pipelines:  defaultPipelines(),
 		Log:        LogConfig{Level: "info"},
 	}
 }
@@ -139,6 +141,9 @@ func (c Config) Validate() error {
 	}
 	if err := errors.Join(c.Warehouse.driver(c.Data).Validate(), c.Warehouse.Config.Validate()); err != nil {
 		return fmt.Errorf("warehouse.%w", err)
+	}
+	if err := c.Pipelines.validate(); err != nil {
+		return fmt.Errorf("pipelines.%w", err)
 	}
 	return nil
 }

@@ -163,7 +163,9 @@ func positionsOf(cut string) (func(store.JournalID) uint64, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", compute.ErrInput, err)
 	}
-	return func(id store.JournalID) uint64 { return c.Position(feed.Journal{Week: id.Week, Partition: id.Partition}) }, nil
+	return func(id store.JournalID) uint64 {
+		return c.Position(feed.Journal{Week: id.Week, Partition: id.Partition})
+	}, nil
 }
 
 // cutter takes and holds the cuts of runs.
@@ -322,4 +324,3 @@ func (w *weekArchiver) Archive(ctx context.Context, week sample.Week) error {
 func (w *weekArchiver) Drop(ctx context.Context, week sample.Week) error {
 	return w.app.archiver.Drop(ctx, week)
 }
-

@@ -89,13 +89,18 @@ func (a *App) startRoles() *roles {
 			a.logger.Error("gateway ended before its queues took all", "error", err)
 		}
 	})
-	r.others.Go(func() { a.becomeReady(workerContext, opened) })
+	r.others.Go(func() {
+		if a.becomeReady(workerContext, opened) {
+			a.runPipelines(workerContext)
+		}
+	})
 	r.others.Go(func() { a.makeWeeks(workerContext) })
 	r.others.Go(func() {
 		if err := a.merger.Run(workerContext); err != nil {
 			a.logger.Error("merging ended", "error", err)
 		}
 	})
+	r.others.Go(func() { a.sweepArchive(workerContext) })
 	return r
 }
 
@@ -116,16 +121,17 @@ const readyTime = 15 * time.Second
 
 // becomeReady waits until the worker has taken the life's start message from
 // each queue, and all that is older: everything that was ever acknowledged can
-// be read from then on. No request is served before, so nothing else comes.
-func (a *App) becomeReady(ctx context.Context, opened <-chan struct{}) {
+// be read from then on. No request is served before, so nothing else comes. It
+// says false where ctx ended first.
+func (a *App) becomeReady(ctx context.Context, opened <-chan struct{}) bool {
 	select {
 	case <-opened:
 	case <-ctx.Done():
-		return
+		return false
 	}
 	for queue := range a.queues.Queues() {
 		if a.workers.WaitSeen(ctx, queue, message.ID{Life: a.life, Number: 0}) != nil {
-			return
+			return false
 		}
 	}
 	waiting, cancel := context.WithTimeout(ctx, readyTime)
@@ -134,10 +140,11 @@ func (a *App) becomeReady(ctx context.Context, opened <-chan struct{}) {
 		a.logger.Warn("ready, but some messages of the queues can't be handled: see weir queue", "error", err)
 	}
 	if ctx.Err() != nil {
-		return
+		return false
 	}
 	a.ready.Store(true)
 	a.logger.Info("ready", "after", time.Since(a.started).Round(time.Millisecond))
+	return true
 }
 
 // allTaken waits until the heads hold every message that the queues do.

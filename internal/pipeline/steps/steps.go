@@ -111,6 +111,24 @@ type Result struct {
 	SHA256   string `json:"sha256"`
 	Rows     uint64 `json:"rows"`
 	Bytes    int64  `json:"bytes"`
+	Read     *Read  `json:"read"`
+}
+
+// Read is what a step has read: what comes later with such times is late for it.
+type Read struct {
+	Select string `json:"select"`
+	From   int64  `json:"from"` // ns, half-open
+	To     int64  `json:"to"`
+}
+
+// ReadOf gives what a step has read by what it handed on; ok is false where it
+// is not done, or reads nothing.
+func ReadOf(out pipeline.Output) (r Read, ok bool) {
+	var done Result
+	if len(out) == 0 || json.Unmarshal(out, &done) != nil || done.Read == nil {
+		return Read{}, false
+	}
+	return *done.Read, true
 }
 
 func (w *Worker) analyse(ctx context.Context, t pipeline.Task) (any, error) {
@@ -131,7 +149,10 @@ func (w *Worker) analyse(ctx context.Context, t pipeline.Task) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return Result{Manifest: out.Manifest, SHA256: out.SHA256, Rows: out.Rows, Bytes: out.Bytes}, nil
+	return Result{
+		Manifest: out.Manifest, SHA256: out.SHA256, Rows: out.Rows, Bytes: out.Bytes,
+		Read: &Read{Select: t.Step.Analyse.Select, From: start - a.Lookback(), To: end},
+	}, nil
 }
 
 // make makes the analysis of a step.
