@@ -101,11 +101,9 @@ func (l *lateness) checkRun(ctx context.Context, r *pipeline.Run) error {
 		since = map[store.JournalID]uint64{}
 	}
 	now := map[store.JournalID]uint64{}
-	complete := true // all steps that read have said what
 	for i := range r.Steps {
 		read, ok := steps.ReadOf(r.Steps[i].Output)
 		if !ok {
-			complete = complete && (r.Steps[i].State == pipeline.Done || r.State == pipeline.Done)
 			continue
 		}
 		l.positions(read.From, read.To, now)
@@ -124,7 +122,7 @@ func (l *lateness) checkRun(ctx context.Context, r *pipeline.Run) error {
 			return l.app.pipelines.MarkStale(ctx, r.RunKey)
 		}
 	}
-	if complete {
+	if r.State == pipeline.Done { // else some step may read from the cut yet
 		l.checked[r.RunKey] = now
 	}
 	return nil
@@ -149,4 +147,3 @@ func (l *lateness) changed(ctx context.Context, read steps.Read, since func(stor
 	}
 	return l.app.source.Changed(ctx, sel, read.From, read.To, since)
 }
-
