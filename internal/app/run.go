@@ -199,6 +199,7 @@ func (a *App) handler() http.Handler {
 	a.queries.Register(api)
 	a.statements.Register(api)
 	a.tails.Register(api)
+	a.pipelines.Register(api)
 	a.registerAdmin(api)
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })

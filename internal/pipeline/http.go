@@ -97,6 +97,12 @@ func (s *Scheduler) serveAction(r *http.Request) (any, error) {
 		return first(s.Backfill(ctx, name, w.Start, w.End))
 	case "runs":
 		return s.serveRun(r)
+	case "task":
+		k, err := keyOf(r)
+		if err != nil {
+			return nil, err
+		}
+		return first(s.Perform(ctx, TaskName{k, r.URL.Query().Get("step"), r.URL.Query().Get("attempt")}))
 	case "rerun", "cancel":
 		k, err := keyOf(r)
 		if err != nil {
@@ -107,7 +113,7 @@ func (s *Scheduler) serveAction(r *http.Request) (any, error) {
 		}
 		return first(s.Cancel(ctx, k))
 	default:
-		return nil, fmt.Errorf("pipelines know no %q, but pause, resume, backfill, runs, rerun and cancel: %w", action, ErrNotFound)
+		return nil, fmt.Errorf("pipelines know no %q, but pause, resume, backfill, runs, rerun, cancel and task: %w", action, ErrNotFound)
 	}
 }
 
