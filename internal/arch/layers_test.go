@@ -66,6 +66,7 @@ func homes() map[string]home {
 		"internal/query":    {layer: service},
 		"internal/tail":     {layer: service},
 		"internal/ledger":   {layer: service},
+		"internal/pipeline": {layer: service},
 		"internal/simulate": {layer: service},
 		"internal/ingest":   {layer: service},
 		"internal/client":   {layer: service},
