@@ -205,14 +205,7 @@ func (s *Scheduler) Cancel(ctx context.Context, k RunKey) (Run, error) {
 		r.note(s.now(), "", "cancelled")
 		return nil
 	})
-	s.mu.Lock()
-	if e := s.executing[k]; e != nil {
-		select {
-		case e.poke <- struct{}{}:
-		default:
-		}
-	}
-	s.mu.Unlock()
+	s.pokeRuns(func(running RunKey) bool { return running == k })
 	return r, err
 }
 
@@ -226,8 +219,8 @@ func (s *Scheduler) ask(ctx context.Context, d Definition, a ask, version uint64
 		switch {
 		case st.Paused && a.Why != ByLateData:
 			return fmt.Errorf("run %s: %w", k, ErrPaused)
-		case slices.ContainsFunc(append(slices.Clone(st.Asked), st.Open...), a.sameRun):
-			return errKeep
+		case slices.ContainsFunc(st.Asked, a.sameRun), !a.Continue && slices.ContainsFunc(st.Open, a.sameRun):
+			return errKeep // of a run that goes on, the one that is open may be about to close
 		case len(st.Asked) >= maxWaiting:
 			return fmt.Errorf("run %s: %w", k, ErrBusy)
 		}

@@ -60,7 +60,11 @@ func (s *Scheduler) execute(ctx context.Context, name string, a ask) {
 }
 
 func (e *execution) carryOut(ctx context.Context) (err error) {
-	if e.d, err = e.s.definition(ctx, e.key.Pipeline, e.a.Definition); err != nil {
+	found, err := e.s.Lookup(ctx, e.key)
+	if err != nil {
+		return err
+	}
+	if e.d, err = e.s.definition(ctx, e.key.Pipeline, found.Definition); err != nil {
 		return err
 	}
 	steps, cancel := context.WithCancel(ctx)
@@ -145,8 +149,12 @@ func (e *execution) turn(ctx, steps context.Context) error {
 	return e.wait(ctx, wake)
 }
 
-// begin gives the run its cut once its preconditions hold.
+// begin gives the run its cut once its preconditions hold, and the runs of
+// earlier windows that were opened with it have theirs.
 func (e *execution) begin(ctx context.Context) (begun bool, err error) {
+	if first, err := e.inTurn(ctx); err != nil || !first {
+		return false, err
+	}
 	if e.d.Watermark && e.s.c.Conditions != nil {
 		mark, err := e.s.c.Conditions.Watermark(ctx)
 		if err != nil {
@@ -163,12 +171,50 @@ func (e *execution) begin(ctx context.Context) (begun bool, err error) {
 	if err != nil {
 		return false, fmt.Errorf("cut: %w", err)
 	}
-	return true, e.change(ctx, func(r *Run, now Instant) {
+	err = e.change(ctx, func(r *Run, now Instant) {
 		if r.Cut == "" {
 			r.Cut, r.State, r.Started = cut, Running, now
 			r.note(now, "", "begins, with its cut")
 		}
 	})
+	e.s.pokeRuns(func(k RunKey) bool { return k.Pipeline == e.key.Pipeline })
+	return true, err
+}
+
+// inTurn says whether no run of an earlier window that its schedule made is
+// still to begin.
+func (e *execution) inTurn(ctx context.Context) (bool, error) {
+	if e.run.Why != ByTick && e.run.Why != ByBackfill {
+		return true, nil
+	}
+	st, err := e.s.state(ctx, e.key.Pipeline)
+	if err != nil {
+		return false, err
+	}
+	for _, o := range st.Open {
+		if o.Start >= e.key.Start || o.Why != ByTick && o.Why != ByBackfill {
+			continue
+		}
+		r, err := e.s.Lookup(ctx, RunKey{e.key.Pipeline, o.Window, o.Revision})
+		if err != nil || r.Cut == "" && !r.State.finished() {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// pokeRuns makes the runs that are carried out here look at their records.
+func (s *Scheduler) pokeRuns(which func(RunKey) bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for k, e := range s.executing {
+		if which(k) {
+			select {
+			case e.poke <- struct{}{}:
+			default:
+			}
+		}
+	}
 }
 
 // change changes the run's record as its owner; it tries until ctx ends.

@@ -240,6 +240,7 @@ func (r *Run) again(now Instant) {
 	}
 	r.State, r.Error, r.Ended, r.Owner = Waiting, "", 0, ""
 	r.note(now, "", "goes on")
+	r.conclude(now)
 }
 
 // cut shortens a text to so many bytes of whole characters.

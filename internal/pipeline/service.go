@@ -35,11 +35,8 @@ type Pipeline struct {
 	Pending    []Window `json:"pending"`         // stretches of windows that wait for their turn
 	Next       Instant  `json:"next,omitzero"`   // the next tick
 	Error      string   `json:"error,omitempty"` // why it is not scheduled
-	text       string   // the definition
+	Text       string   `json:"text,omitempty"`
 }
-
-// Text gives the definition's text.
-func (p Pipeline) Text() string { return p.text }
 
 // Check parses a definition and judges it as Apply would.
 func (s *Scheduler) Check(file string, text []byte) (Definition, error) {
@@ -116,7 +113,7 @@ func (s *Scheduler) describe(ctx context.Context, st state) Pipeline {
 		p.Error = err.Error()
 		return p
 	}
-	p.Scheduled, p.text = d.Scheduled(), d.Text
+	p.Scheduled, p.Text = d.Scheduled(), d.Text
 	for w := range d.Schedule.Windows(st.Noticed, lastInstant) {
 		p.Next = w.End.Add(d.Delay)
 		break
