@@ -93,12 +93,12 @@ func TestDownOverFiftyTicks(t *testing.T) {
 // effect; calls fail without a kill, too; attempts fail.
 func TestKilledAnywhere(t *testing.T) {
 	kills := 0
-	for seed := range uint64(20) {
+	for seed := range uint64(60) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { kills += killAnywhere(t, seed) })
 		})
 	}
-	if kills < 100 {
+	if kills < 500 {
 		t.Errorf("only %d kills", kills)
 	}
 	t.Logf("%d kills", kills)
@@ -176,7 +176,7 @@ func (s *slow) Put(ctx context.Context, key string, value []byte, version uint64
 // then beyond its lease, make no run twice, and of overlapping attempts one
 // counts.
 func TestTwoSchedulers(t *testing.T) {
-	for seed := range uint64(6) {
+	for seed := range uint64(10) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := newRig(t, "2026-03-20T12:00:00Z")
@@ -187,10 +187,10 @@ func TestTwoSchedulers(t *testing.T) {
 				pause := func() time.Duration {
 					r.mu.Lock()
 					defer r.mu.Unlock()
-					if !on || random.IntN(20) > 0 {
+					if !on || random.IntN(30) > 0 {
 						return 0
 					}
-					return time.Duration(random.IntN(25)) * time.Minute
+					return time.Duration(random.IntN(240)) * time.Minute
 				}
 				one, two := r.scheduler(&slow{r.records, pause}), r.scheduler(&slow{r.records, pause})
 				stopOne, stopTwo := r.start(one), r.start(two)
