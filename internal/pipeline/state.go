@@ -52,16 +52,25 @@ func (d Definition) due(noticed, now Instant) (s stretch, ok bool) {
 		return stretch{}, false
 	}
 	if !d.Backfill.All {
-		newest, _ := d.Schedule.floor(last - 1)
-		oldest := newest
-		if end, ok := d.Schedule.ceil(horizon.Add(-d.Backfill.Within)); ok && d.Backfill.Within > 0 {
-			if start, ok := d.Schedule.floor(end - 1); ok {
-				oldest = min(newest, start)
-			}
-		}
-		from = max(from, oldest)
+		from = max(from, d.oldest(horizon, last))
 	}
 	return stretch{From: from, To: last}, true
+}
+
+// oldest gives the start of the first window that is made up of those that end
+// up to last: the newest, or one that ended within Backfill.Within before the
+// horizon.
+func (d Definition) oldest(horizon, last Instant) Instant {
+	newest, _ := d.Schedule.floor(last - 1)
+	end, ok := d.Schedule.ceil(horizon.Add(-d.Backfill.Within))
+	if !ok || end >= last {
+		return newest
+	}
+	start, ok := d.Schedule.floor(end - 1)
+	if !ok {
+		return end // the schedule's first boundary, which ends no window
+	}
+	return start
 }
 
 // notice makes pending what is due.
