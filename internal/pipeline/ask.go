@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 
+	"weir/internal/pipeline/definition"
 	"weir/internal/sample"
 	"weir/internal/store"
 )
@@ -49,7 +50,7 @@ func (s *Scheduler) Lookup(ctx context.Context, k RunKey) (Run, error) {
 }
 
 func (s *Scheduler) lookup(ctx context.Context, k RunKey) (Run, uint64, error) {
-	if err := checkName(k.Pipeline); err != nil {
+	if err := definition.CheckName(k.Pipeline); err != nil {
 		return Run{}, 0, fmt.Errorf("%w: %w", ErrNotFound, err)
 	}
 	r, version, err := read[Run](ctx, s.records, runKey(k))
@@ -81,7 +82,7 @@ func (s *Scheduler) newest(ctx context.Context, name string, w Window) (r Run, v
 // that is stale, or was begun by another text, is followed by the next
 // revision.
 func (s *Scheduler) RunWindow(ctx context.Context, d Definition, w Window) (Run, error) {
-	if err := w.check(); err != nil {
+	if err := w.Check(); err != nil {
 		return Run{}, fmt.Errorf("%w: %w", ErrState, err)
 	}
 	if err := s.keepText(ctx, d); err != nil {

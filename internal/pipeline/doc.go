@@ -1,6 +1,6 @@
-// Package pipeline runs what is done with samples on schedule: definitions,
-// their windows and ticks, plans, runs and their durable state, the scheduler
-// and the local orchestrator.
+// Package pipeline runs what is done with samples on schedule: it owns plans,
+// runs and their durable state, the scheduler and the local orchestrator.
+// Definitions and their windows are its child's, internal/pipeline/definition.
 //
 // # What holds
 //
@@ -19,6 +19,20 @@
 //
 // It refuses to know how a step does its work (Worker), what a cut is
 // (Cutter), the command line and the config. It may import
-// internal/store (records only), internal/sample, internal/spelling and
-// internal/problem.
+// internal/pipeline/definition, internal/store (records only), internal/sample
+// and internal/problem.
 package pipeline
+
+import "weir/internal/pipeline/definition"
+
+// The child's words that this package speaks in.
+type (
+	// Definition is one pipeline as its text says it.
+	Definition = definition.Definition
+	// Step is one node of a definition's graph.
+	Step = definition.Step
+	// Window is the half-open range of time that a run is about.
+	Window = definition.Window
+	// Instant is a time in ns since 1970 UTC.
+	Instant = definition.Instant
+)

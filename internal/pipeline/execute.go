@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"weir/internal/pipeline/definition"
 	"weir/internal/store"
 )
 
@@ -160,7 +161,7 @@ func (e *execution) begin(ctx context.Context) (begun bool, err error) {
 		if err != nil {
 			return false, fmt.Errorf("watermark: %w", err)
 		}
-		if InstantOf(mark) < e.key.End {
+		if definition.InstantOf(mark) < e.key.End {
 			return false, nil
 		}
 	}
@@ -317,7 +318,7 @@ func (e *execution) settle(ctx context.Context, r result) error {
 			return
 		}
 		s := run.step(r.step)
-		again := e.d.Retries.wait(s.Failures + 1)
+		again := e.d.Retries.Wait(s.Failures + 1)
 		if errors.Is(r.err, ErrPermanent) || s.Failures+1 >= e.d.Retries.Attempts {
 			again = 0
 		}

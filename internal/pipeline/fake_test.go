@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"weir/internal/pipeline/definition"
 	"weir/internal/store"
 )
 
@@ -122,7 +123,6 @@ func (m *mortal) Scan(ctx context.Context, prefix string) ([]store.Record, error
 type labour struct {
 	mu     sync.Mutex
 	random *rand.Rand
-	now    func() Instant
 
 	longest  time.Duration // of an attempt
 	failures float64       // share of attempts that fail
@@ -374,4 +374,40 @@ func (r *rig) lookup(s *Scheduler, k RunKey) Run {
 		r.t.Fatal(err)
 	}
 	return run
+}
+
+const oneStep = "\nsteps:\n  - {name: a, analyse: {analysis: rollup, select: m}}\n"
+
+func mustParse(t testing.TB, text string) Definition {
+	t.Helper()
+	d, err := definition.Parser{}.Parse("test.yaml", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func at(t testing.TB, text string) Instant {
+	t.Helper()
+	i, err := definition.ParseInstant(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return i
+}
+
+func windows(s definition.Schedule, from, to Instant) []Window {
+	return slices.Collect(s.Windows(from, to))
+}
+
+// scheduled gives a test with a scheduler that runs, at 01:30, and ends before
+// the test's bubble does.
+func scheduled(f func(t *testing.T, r *rig, s *Scheduler)) func(*testing.T) {
+	return func(t *testing.T) {
+		r := newRig(t, "2026-01-01T01:30:00Z")
+		s := r.scheduler(r.records)
+		stop := r.start(s)
+		defer stop()
+		f(t, r, s)
+	}
 }

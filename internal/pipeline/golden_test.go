@@ -63,7 +63,7 @@ func writeGolden(t *testing.T) {
 	}
 	r.worker.hang = true
 	time.Sleep(3 * time.Hour)
-	if _, err := s.RunWindow(context.WithoutCancel(t.Context()), mustParse(t, hourly()), Window{january(t).Start - 1, january(t).Start}); err != nil {
+	if _, err := s.RunWindow(context.WithoutCancel(t.Context()), mustParse(t, hourly()), Window{Start: january(t).Start - 1, End: january(t).Start}); err != nil {
 		t.Fatal(err)
 	}
 	stop()

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"weir/internal/pipeline/definition"
 )
 
 // Plan is the graph of tasks of one run: the same for every orchestrator.
@@ -14,11 +16,11 @@ type Plan struct {
 
 // PlannedTask is one node of a plan.
 type PlannedTask struct {
-	Step    string   `json:"step"`
-	Kind    Kind     `json:"kind"`
-	After   []string `json:"after"`
-	Level   int      `json:"level"`   // 0 where it waits for none, else one more than the highest of those
-	Command []string `json:"command"` // the arguments of weir; the attempt is a placeholder
+	Step    string          `json:"step"`
+	Kind    definition.Kind `json:"kind"`
+	After   []string        `json:"after"`
+	Level   int             `json:"level"`   // 0 where it waits for none, else one more than the highest of those
+	Command []string        `json:"command"` // the arguments of weir; the attempt is a placeholder
 }
 
 // AttemptPlaceholder stands in a plan's command lines for the unique name that
@@ -27,7 +29,7 @@ const AttemptPlaceholder = "attempt"
 
 // NewPlan gives the tasks of a run of a definition.
 func NewPlan(d Definition, w Window, revision int) (Plan, error) {
-	if err := w.check(); err != nil {
+	if err := w.Check(); err != nil {
 		return Plan{}, err
 	}
 	p := Plan{RunKey: RunKey{d.Name, w, revision}}

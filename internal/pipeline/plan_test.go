@@ -6,11 +6,13 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"weir/internal/pipeline/definition"
 )
 
 func january(t testing.TB) Window {
 	t.Helper()
-	w, err := ParseWindow("2026-01-01T00:00:00Z/2026-01-01T01:00:00+00:00")
+	w, err := definition.ParseWindow("2026-01-01T00:00:00Z/2026-01-01T01:00:00+00:00")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,7 +39,7 @@ func TestPlanPicture(t *testing.T) {
 
 func TestPlanRefuses(t *testing.T) {
 	d := mustParse(t, daily)
-	if _, err := NewPlan(d, Window{2, 2}, 0); err == nil {
+	if _, err := NewPlan(d, Window{Start: 2, End: 2}, 0); err == nil {
 		t.Error("an empty window has a plan")
 	}
 	d.Steps[0].After = []string{"d"}
@@ -53,7 +55,7 @@ func TestPlanIsInOrder(t *testing.T) {
 		d := Definition{Name: "p"}
 		names := rapid.Permutation(strings.Split("abcdefghij", "")).Draw(r, "names")
 		for i, name := range names {
-			s := Step{Name: name, Kind: KindArchive}
+			s := Step{Name: name, Kind: definition.KindArchive}
 			for _, before := range names[:i] {
 				if rapid.IntRange(0, 3).Draw(r, "edge") == 0 {
 					s.After = append(s.After, before)
@@ -113,7 +115,7 @@ func TestTaskArguments(t *testing.T) {
 		}
 	}
 	for _, text := range []string{"", "2026-01-01T00:00:00Z", "a/b", "2026-01-01T00:00:00Z/b", "2026-01-02T00:00:00Z/2026-01-01T00:00:00Z"} {
-		if w, err := ParseWindow(text); err == nil {
+		if w, err := definition.ParseWindow(text); err == nil {
 			t.Errorf("window %q is read as %s", text, w)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"weir/internal/pipeline/definition"
 	"weir/internal/store"
 )
 
@@ -38,7 +39,7 @@ type Config struct {
 	Cutter     Cutter // may be a CutKeeper
 	Conditions Conditions
 	Notify     Notify
-	Checks     Checks
+	Checks     definition.Checks
 	Log        *slog.Logger
 	Now        func() time.Time
 	NewName    func() string // unique names of attempts and schedulers, of a-z, 0-9 and '-'
@@ -110,7 +111,7 @@ func New(c Config) (*Scheduler, error) {
 	}, nil
 }
 
-func (s *Scheduler) now() Instant { return InstantOf(s.c.Now()) }
+func (s *Scheduler) now() Instant { return definition.InstantOf(s.c.Now()) }
 
 // poke makes the loop look at the records at once.
 func (s *Scheduler) poke() {
@@ -138,14 +139,13 @@ func (s *Scheduler) Run(ctx context.Context) error {
 			force = false
 			err = s.lead(ctx)
 		}
-		if ctx.Err() != nil {
+		switch {
+		case ctx.Err() != nil:
 			s.release(context.WithoutCancel(ctx))
-			return nil
-		}
-		if errors.Is(err, store.ErrClosed) {
+			return nil //nolint:nilerr // the end was asked for
+		case errors.Is(err, store.ErrClosed):
 			return fmt.Errorf("pipeline: schedule: %w", err)
-		}
-		if !errors.Is(err, errLost) {
+		case !errors.Is(err, errLost):
 			s.c.Log.Warn("pipelines are not scheduled; trying again", "error", err)
 		}
 		_ = s.sleep(ctx, s.c.Poll)
@@ -326,7 +326,7 @@ func (s *Scheduler) definition(ctx context.Context, name, hash string) (Definiti
 	if err != nil {
 		return Definition{}, fmt.Errorf("pipeline %s: its definition: %w", name, err)
 	}
-	known.definition, known.err = Parser{}.Parse(name, text.Value)
+	known.definition, known.err = definition.Parser{}.Parse(name, text.Value)
 	if known.err != nil {
 		known.err = fmt.Errorf("pipeline %s: its stored definition is wrong by this version; give it anew: %w", name, known.err)
 	}

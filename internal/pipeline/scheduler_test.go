@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"weir/internal/pipeline/definition"
 	"weir/internal/store"
 )
 
@@ -78,8 +79,8 @@ func TestDueAgainstAll(t *testing.T) {
 		want = slices.DeleteFunc(want, func(w Window) bool {
 			return w != want[len(want)-1] && w.End.Add(d.Delay) < now.Add(-150*time.Minute)
 		})
-		due, ok := d.due(start, now)
-		got := windows(d.Schedule, due.From, due.To)
+		made, ok := due(d, start, now)
+		got := windows(d.Schedule, made.From, made.To)
 		if ok != (len(want) > 0) || !slices.Equal(got, want) {
 			t.Fatalf("at %s: %v, %v; want %v", now, got, ok, want)
 		}
@@ -293,7 +294,7 @@ func TestLeaderStandsBack(t *testing.T) {
 		time.Sleep(time.Hour)
 		owner := func(hour string) string {
 			start := at(t, hour)
-			return r.lookup(two, RunKey{"p", Window{start, start.Add(time.Hour)}, 0}).Owner
+			return r.lookup(two, RunKey{"p", Window{Start: start, End: start.Add(time.Hour)}, 0}).Owner
 		}
 		if got := owner("2026-01-01T00:00:00Z"); got != one.name {
 			t.Errorf("the first run was carried out by %q; want %q", got, one.name)
@@ -361,7 +362,7 @@ func TestConfigIsChecked(t *testing.T) {
 			t.Errorf("%s: accepted", name)
 		}
 	}
-	if a, b := randomName(), randomName(); a == b || checkName(a) != nil {
+	if a, b := randomName(), randomName(); a == b || definition.CheckName(a) != nil {
 		t.Errorf("names %q and %q", a, b)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"weir/internal/pipeline/definition"
 	"weir/internal/store"
 )
 
@@ -40,7 +41,7 @@ type Pipeline struct {
 
 // Check parses a definition and judges it as Apply would.
 func (s *Scheduler) Check(file string, text []byte) (Definition, error) {
-	return Parser{Checks: s.c.Checks, Now: s.c.Now()}.Parse(file, text)
+	return definition.Parser{Checks: s.c.Checks, Now: s.c.Now()}.Parse(file, text)
 }
 
 // Apply stores a definition and schedules it. A new text takes the place of
@@ -81,7 +82,7 @@ func (s *Scheduler) former(ctx context.Context, st state) (Definition, error) {
 		return Definition{}, nil
 	}
 	d, err := s.definition(ctx, st.Name, st.Definition)
-	var faults *Faults
+	var faults *definition.Faults
 	if errors.As(err, &faults) {
 		return Definition{}, nil
 	}
@@ -103,7 +104,7 @@ func (s *Scheduler) describe(ctx context.Context, st state) Pipeline {
 		Open: len(st.Open), Asked: len(st.Asked), Pending: []Window{},
 	}
 	for _, x := range st.Pending {
-		p.Pending = append(p.Pending, Window{x.From, x.To})
+		p.Pending = append(p.Pending, Window{Start: x.From, End: x.To})
 	}
 	if st.Definition == "" {
 		return p
@@ -114,7 +115,7 @@ func (s *Scheduler) describe(ctx context.Context, st state) Pipeline {
 		return p
 	}
 	p.Scheduled, p.Text = d.Scheduled(), d.Text
-	for w := range d.Schedule.Windows(st.Noticed, lastInstant) {
+	for w := range d.Schedule.Windows(st.Noticed, definition.LastInstant) {
 		p.Next = w.End.Add(d.Delay)
 		break
 	}
@@ -148,7 +149,7 @@ func (s *Scheduler) Get(ctx context.Context, name string) (Pipeline, error) {
 }
 
 func (s *Scheduler) state(ctx context.Context, name string) (state, error) {
-	if err := checkName(name); err != nil {
+	if err := definition.CheckName(name); err != nil {
 		return state{}, fmt.Errorf("%w: %w", ErrNotFound, err)
 	}
 	st, _, err := read[state](ctx, s.records, stateKey(name))
@@ -165,7 +166,7 @@ func missing(err error, what string) error {
 
 // changeState changes a pipeline's record and wakes the scheduler.
 func (s *Scheduler) changeState(ctx context.Context, name string, f func(*state) error) error {
-	if err := checkName(name); err != nil {
+	if err := definition.CheckName(name); err != nil {
 		return fmt.Errorf("%w: %w", ErrNotFound, err)
 	}
 	_, err := change(ctx, s.records, stateKey(name), false, f)
@@ -204,12 +205,12 @@ func (s *Scheduler) Backfill(ctx context.Context, name string, from, to Instant)
 			return fmt.Errorf("pipeline %s has no schedule, so no windows: run each by hand: %w", name, ErrState)
 		}
 		now := s.now()
-		first, ok := d.Schedule.ceil(from)
-		last, found := d.Schedule.floor(min(to, now.Add(-d.Delay)))
+		first, ok := d.Schedule.Ceil(from)
+		last, found := d.Schedule.Floor(min(to, now.Add(-d.Delay)))
 		if !ok || !found || first >= last {
-			return fmt.Errorf("pipeline %s has no window that lies in %s and is due: %w", name, Window{from, to}, ErrState)
+			return fmt.Errorf("pipeline %s has no window that lies in %s and is due: %w", name, Window{Start: from, End: to}, ErrState)
 		}
-		made = Window{first, last}
+		made = Window{Start: first, End: last}
 		for _, p := range st.Pending {
 			if p.From <= first && p.To >= last {
 				return errKeep

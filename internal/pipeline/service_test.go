@@ -1,33 +1,19 @@
 package pipeline
 
 import (
-	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"weir/internal/store"
+	"weir/internal/pipeline/definition"
 )
 
-// bubble runs a test with a scheduler, which ends before the bubble does.
-func bubble(t *testing.T, f func(t *testing.T, r *rig, s *Scheduler)) {
-	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, "2026-01-01T01:30:00Z")
-		s := r.scheduler(r.records)
-		stop := r.start(s)
-		defer stop()
-		f(t, r, s)
-	})
-}
-
 func TestApplyTellsWhatIsWrong(t *testing.T) {
-	bubble(t, func(t *testing.T, r *rig, s *Scheduler) {
+	synctest.Test(t, scheduled(func(t *testing.T, r *rig, s *Scheduler) {
 		_, err := s.Apply(t.Context(), "p.yaml", []byte("pipeline: p\nschedule: {cron: 30 2 * * *, zone: Europe/Berlin}"+oneStep))
-		var faults *Faults
+		var faults *definition.Faults
 		if !errors.As(err, &faults) || !strings.Contains(err.Error(), "p.yaml:2:12: on 2026-03-29 the clocks") {
 			t.Errorf("got %v", err)
 		}
@@ -50,13 +36,13 @@ func TestApplyTellsWhatIsWrong(t *testing.T) {
 				}
 			}
 		}
-	})
+	}))
 }
 
 // TestNewScheduleLeavesNoGap: windows that were not made under the old
 // schedule are made under the new one, none twice.
 func TestNewScheduleLeavesNoGap(t *testing.T) {
-	bubble(t, func(t *testing.T, r *rig, s *Scheduler) {
+	synctest.Test(t, scheduled(func(t *testing.T, r *rig, s *Scheduler) {
 		r.worker.longest = time.Nanosecond
 		r.apply(s, hourly())
 		time.Sleep(time.Hour) // windows 00 and 01 are made
@@ -78,7 +64,7 @@ func TestNewScheduleLeavesNoGap(t *testing.T) {
 		if last := runs[len(runs)-1]; last.End != at(t, "2026-01-01T06:00:00Z") {
 			t.Errorf("the last window is %s; want that of 03 to 06", last.Window)
 		}
-	})
+	}))
 }
 
 func TestScheduleThatBegins(t *testing.T) {
@@ -89,7 +75,7 @@ func TestScheduleThatBegins(t *testing.T) {
 		"none":        {"", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			bubble(t, func(t *testing.T, r *rig, s *Scheduler) {
+			synctest.Test(t, scheduled(func(t *testing.T, r *rig, s *Scheduler) {
 				text := strings.Replace(hourly(), "schedule: {every: 1h, start: 2026-01-01T00:00:00Z}", "schedule: {"+c.schedule+"}", 1)
 				if c.schedule == "" {
 					text = strings.Replace(hourly(), "schedule: {every: 1h, start: 2026-01-01T00:00:00Z}", "", 1)
@@ -98,13 +84,13 @@ func TestScheduleThatBegins(t *testing.T) {
 				r.apply(s, text)
 				time.Sleep(55 * time.Minute)
 				r.expect(s, c.want)
-			})
+			}))
 		})
 	}
 }
 
 func TestRunWindowIsTheSameRun(t *testing.T) {
-	bubble(t, func(t *testing.T, r *rig, s *Scheduler) {
+	synctest.Test(t, scheduled(func(t *testing.T, r *rig, s *Scheduler) {
 		d := mustParse(t, strings.Replace(hourly(), "schedule: {every: 1h, start: 2026-01-01T00:00:00Z}", "", 1))
 		run := func(d Definition) Run {
 			t.Helper()
@@ -141,18 +127,18 @@ func TestRunWindowIsTheSameRun(t *testing.T) {
 		if got := run(other); got.Revision != 2 || got.State != Done {
 			t.Errorf("a stale run: %+v", got)
 		}
-		if _, err := s.RunWindow(t.Context(), d, Window{2, 1}); !errors.Is(err, ErrState) {
+		if _, err := s.RunWindow(t.Context(), d, Window{Start: 2, End: 1}); !errors.Is(err, ErrState) {
 			t.Errorf("a window that ends before it starts: %v", err)
 		}
 		if p, err := s.Get(t.Context(), "p"); err != nil || p.Scheduled || p.Definition != "" {
 			t.Errorf("a run by hand has scheduled it: %+v, %v", p, err)
 		}
-	})
+	}))
 }
 
 // TestTickLeavesRunsByHand: a window that was run by hand is not run again.
 func TestTickLeavesRunsByHand(t *testing.T) {
-	bubble(t, func(t *testing.T, r *rig, s *Scheduler) {
+	synctest.Test(t, scheduled(func(t *testing.T, r *rig, s *Scheduler) {
 		if _, err := s.RunWindow(t.Context(), mustParse(t, hourly()), january(t)); err != nil {
 			t.Fatal(err)
 		}
@@ -162,11 +148,11 @@ func TestTickLeavesRunsByHand(t *testing.T) {
 		if r.worker.count() != 4 {
 			t.Errorf("%d tasks; want 4", r.worker.count())
 		}
-	})
+	}))
 }
 
 func TestRerun(t *testing.T) {
-	bubble(t, func(t *testing.T, r *rig, s *Scheduler) {
+	synctest.Test(t, scheduled(func(t *testing.T, r *rig, s *Scheduler) {
 		r.worker.refuse["b"] = ErrPermanent
 		r.apply(s, hourly())
 		time.Sleep(time.Minute)
@@ -198,7 +184,7 @@ func TestRerun(t *testing.T) {
 		r.worker.refuse["a"] = ErrPermanent
 		r.worker.mu.Unlock()
 		time.Sleep(time.Hour)
-		key.Window = Window{key.End, key.End.Add(time.Hour)}
+		key.Window = Window{Start: key.End, End: key.End.Add(time.Hour)}
 		r.worker.mu.Lock()
 		clear(r.worker.refuse)
 		r.worker.mu.Unlock()
@@ -208,11 +194,11 @@ func TestRerun(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		r.expect(s, "01T00/0 done, 01T00/1 done, 01T01/0 failed, 01T01/1 done")
-	})
+	}))
 }
 
 func TestLateDataReruns(t *testing.T) {
-	bubble(t, func(t *testing.T, r *rig, s *Scheduler) {
+	synctest.Test(t, scheduled(func(t *testing.T, r *rig, s *Scheduler) {
 		r.apply(s, hourly("rerun_stale: true", "concurrency: 2"))
 		time.Sleep(time.Minute)
 		key := RunKey{"p", january(t), 0}
@@ -232,7 +218,7 @@ func TestLateDataReruns(t *testing.T) {
 		r.worker.longest, r.worker.hang = time.Minute, true
 		r.worker.mu.Unlock()
 		time.Sleep(time.Hour)
-		key.Window = Window{key.End, key.End.Add(time.Hour)}
+		key.Window = Window{Start: key.End, End: key.End.Add(time.Hour)}
 		if err := s.MarkStale(t.Context(), key); err != nil {
 			t.Fatal(err)
 		}
@@ -255,16 +241,16 @@ func TestLateDataReruns(t *testing.T) {
 		if got := states(runs); !strings.Contains(got, "01T01/0 done stale, 01T01/1 done") || strings.Contains(got, "/2") {
 			t.Errorf("after all: %s", got)
 		}
-	})
+	}))
 }
 
 func TestCancel(t *testing.T) {
-	bubble(t, func(t *testing.T, r *rig, s *Scheduler) {
+	synctest.Test(t, scheduled(func(t *testing.T, r *rig, s *Scheduler) {
 		r.worker.hang = true
 		r.apply(s, hourly())
 		time.Sleep(time.Minute)
 		key := RunKey{"p", january(t), 0}
-		asked, err := s.RunWindow(t.Context(), mustParse(t, hourly()), Window{1, 2})
+		asked, err := s.RunWindow(t.Context(), mustParse(t, hourly()), Window{Start: 1, End: 2})
 		if err != nil || asked.State != Waiting {
 			t.Fatalf("%+v, %v", asked, err)
 		}
@@ -296,30 +282,30 @@ func TestCancel(t *testing.T) {
 		if run := r.lookup(s, key); run.State != Done || run.Revision != 0 {
 			t.Errorf("%+v", run)
 		}
-	})
+	}))
 }
 
 func TestBackfill(t *testing.T) {
-	bubble(t, func(t *testing.T, r *rig, s *Scheduler) {
+	synctest.Test(t, scheduled(func(t *testing.T, r *rig, s *Scheduler) {
 		r.apply(s, hourly("backfill: none"))
 		time.Sleep(4 * time.Hour) // 05:30; the window of 00 is the first
 		begin, end := at(t, "2026-01-01T00:00:00Z"), at(t, "2026-01-02T00:00:00Z")
 		for range 2 {
 			w, err := s.Backfill(t.Context(), "p", begin-1, end)
-			if err != nil || w != (Window{begin, at(t, "2026-01-01T05:00:00Z")}) {
+			if err != nil || w != (Window{Start: begin, End: at(t, "2026-01-01T05:00:00Z")}) {
 				t.Fatalf("%s, %v", w, err)
 			}
 		}
 		time.Sleep(time.Minute)
 		r.expect(s, "01T00/0 done, 01T01/0 done, 01T02/0 done, 01T03/0 done, 01T04/0 done")
-		if _, err := s.Backfill(t.Context(), "p", end, end.Add(Day)); !errors.Is(err, ErrState) {
+		if _, err := s.Backfill(t.Context(), "p", end, end.Add(definition.Day)); !errors.Is(err, ErrState) {
 			t.Errorf("windows to come: %v", err)
 		}
 		r.apply(s, "pipeline: p"+oneStep)
 		if _, err := s.Backfill(t.Context(), "p", begin, end); !errors.Is(err, ErrState) {
 			t.Errorf("no schedule: %v", err)
 		}
-	})
+	}))
 }
 
 // TestBackfillBeforeTheFirst makes windows of which none was due before.
@@ -342,10 +328,10 @@ func TestBackfillBeforeTheFirst(t *testing.T) {
 }
 
 func TestStatus(t *testing.T) {
-	bubble(t, func(t *testing.T, r *rig, s *Scheduler) {
+	synctest.Test(t, scheduled(func(t *testing.T, r *rig, s *Scheduler) {
 		r.apply(s, strings.Replace(hourly(), "every: 1h", "every: 4d", 1))
 		r.apply(s, strings.Replace(strings.Replace(hourly(), "every: 1h", "every: 4d", 1), "pipeline: p", "pipeline: q", 1))
-		time.Sleep(41 * Day)
+		time.Sleep(41 * definition.Day)
 		all := r.runs(s, Filter{})
 		if len(all) != 20 || all[0].Pipeline != "q" || all[1].Pipeline != "p" || all[0].Start != all[1].Start {
 			t.Errorf("%d runs: %s", len(all), states(all))
@@ -356,158 +342,5 @@ func TestStatus(t *testing.T) {
 		if got := r.runs(s, Filter{State: Failed}); len(got) != 0 {
 			t.Errorf("failed are %s", states(got))
 		}
-	})
-}
-
-func TestPerformByHand(t *testing.T) {
-	bubble(t, func(t *testing.T, r *rig, s *Scheduler) {
-		r.worker.refuse["a"] = ErrPermanent
-		r.apply(s, hourly())
-		key := RunKey{"p", january(t), 0}
-		time.Sleep(time.Minute)
-		perform := func(step string) (Output, error) {
-			return s.Perform(t.Context(), TaskName{key, step, "by-hand"})
-		}
-		if _, err := perform("b"); !errors.Is(err, ErrState) || !strings.Contains(err.Error(), `comes after "a"`) {
-			t.Errorf("out of turn: %v", err)
-		}
-		if _, err := perform("a"); !errors.Is(err, ErrPermanent) {
-			t.Errorf("refused: %v", err)
-		}
-		if _, err := perform("z"); !errors.Is(err, ErrNotFound) {
-			t.Errorf("unknown: %v", err)
-		}
-		r.worker.mu.Lock()
-		clear(r.worker.refuse)
-		r.worker.mu.Unlock()
-		for _, step := range []string{"a", "b", "b"} {
-			if out, err := perform(step); err != nil || string(out) != `"by-hand"` {
-				t.Fatalf("%s: %s, %v", step, out, err)
-			}
-		}
-		if _, err := s.Rerun(t.Context(), key); err != nil {
-			t.Fatal(err)
-		}
-		time.Sleep(time.Minute)
-		if run := r.lookup(s, key); run.State != Done || run.Steps[1].Attempt != "by-hand" {
-			t.Errorf("%+v", run)
-		}
-	})
-}
-
-// TestOverlappingAttempts: of an attempt by hand and the scheduler's own the
-// first that is done counts.
-func TestOverlappingAttempts(t *testing.T) {
-	bubble(t, func(t *testing.T, r *rig, s *Scheduler) {
-		r.worker.hang = true
-		r.apply(s, hourly("retries: {attempts: 3, backoff: 10s, most: 1m}", "timeout: 30m"))
-		time.Sleep(time.Minute)
-		r.worker.mu.Lock()
-		r.worker.hang = false
-		r.worker.mu.Unlock()
-		key := RunKey{"p", january(t), 0}
-		if _, err := s.Perform(t.Context(), TaskName{key, "a", "by-hand"}); err != nil {
-			t.Fatal(err)
-		}
-		time.Sleep(40 * time.Minute)
-		run := r.lookup(s, key)
-		if a := run.Steps[0]; run.State != Done || a.Attempt != "by-hand" || a.Failures != 0 {
-			t.Errorf("%+v", run)
-		}
-		run.succeed("a", "other", Output(`"other"`), 0)
-		if string(run.Steps[0].Output) != `"by-hand"` {
-			t.Error("a second attempt took the place of the first")
-		}
-		if _, err := s.Perform(t.Context(), TaskName{RunKey{"p", Window{1, 2}, 0}, "a", "x"}); !errors.Is(err, ErrNotFound) {
-			t.Errorf("no such run: %v", err)
-		}
-	})
-}
-
-// TestAskIsBounded: a pipeline's record can't grow without end.
-func TestAskIsBounded(t *testing.T) {
-	r := newRig(t, "2026-01-01T01:30:00Z")
-	s := r.scheduler(r.records)
-	d := mustParse(t, hourly())
-	full := state{Format: recordFormat, Name: "p", Asked: make([]ask, maxWaiting)}
-	if err := write(t.Context(), r.records, stateKey("p"), full, 0); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := s.RunWindow(t.Context(), d, Window{-2, -1}); !errors.Is(err, ErrBusy) {
-		t.Errorf("got %v", err)
-	}
-}
-
-func TestDeathInAHundredAttempts(t *testing.T) {
-	d := mustParse(t, hourly())
-	r := newRun(d, RunKey{"p", january(t), 0}, ask{}, 0)
-	for i := 0; r.State != Failed; i++ {
-		r.begin("a", fmt.Sprint("n", i), 1)
-		r.cutShort(2)
-		if i == maxCutShort {
-			t.Fatal("it goes on for ever")
-		}
-	}
-	if r.Steps[0].Attempts != maxCutShort || !strings.Contains(r.Error, "died in each of 100 attempts") || len(r.Events) != maxEvents {
-		t.Errorf("%d attempts, %d events, %s", r.Steps[0].Attempts, len(r.Events), r.Error)
-	}
-	r.again(3)
-	if r.State != Waiting || r.Steps[0].Attempts-r.Steps[0].Failures != 0 {
-		t.Errorf("%+v", r)
-	}
-}
-
-// TestLongErrorsAreCut at a whole character.
-func TestLongErrorsAreCut(t *testing.T) {
-	if got := cut(strings.Repeat("é", 10), 5); got != "éé…" {
-		t.Errorf("got %q", got)
-	}
-}
-
-// TestRecordsOfOthers: one that a newer version wrote, and one that is damaged.
-func TestRecordsOfOthers(t *testing.T) {
-	r := newRig(t, "2026-01-01T01:30:00Z")
-	s := r.scheduler(r.records)
-	for text, want := range map[string]error{`{"format":2}`: store.ErrVersion, `{`: store.ErrCorrupt, `{"format":1,"asked":3}`: store.ErrCorrupt} {
-		clear(r.records.records)
-		if _, err := r.records.Put(t.Context(), stateKey("p"), []byte(text), 0); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := s.List(t.Context()); !errors.Is(err, want) {
-			t.Errorf("%s: %v", text, err)
-		}
-		if err := s.pass(t.Context()); !errors.Is(err, want) {
-			t.Errorf("%s: %v", text, err)
-		}
-	}
-}
-
-// TestDefinitionThatIsWrongNow: a stored text that this version refuses stops
-// its pipeline, and says so, until it is given anew.
-func TestDefinitionThatIsWrongNow(t *testing.T) {
-	bubble(t, func(t *testing.T, r *rig, s *Scheduler) {
-		r.apply(s, hourly())
-		_, err := change(t.Context(), r.records, stateKey("p"), false, func(st *state) error {
-			st.Definition = "0123"
-			return nil
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		time.Sleep(time.Hour)
-		if p, err := s.Get(t.Context(), "p"); err != nil || !strings.Contains(p.Error, "its definition") {
-			t.Errorf("%+v, %v", p, err)
-		}
-		if _, err := r.records.Put(context.Background(), textKey("p", "0123"), []byte("pipeline: p"), 0); err != nil {
-			t.Fatal(err)
-		}
-		if p, err := s.Get(t.Context(), "p"); err != nil || !strings.Contains(p.Error, "give it anew") {
-			t.Errorf("%+v, %v", p, err)
-		}
-		r.apply(s, hourly("delay: 1m"))
-		time.Sleep(2 * time.Hour)
-		if runs := r.runs(s, Filter{State: Done}); len(runs) < 2 {
-			t.Errorf("runs are %s", states(runs))
-		}
-	})
+	}))
 }

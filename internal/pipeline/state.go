@@ -44,15 +44,15 @@ type state struct {
 // due gives what becomes pending at now: of the windows whose ticks came
 // since the last look, those that the definition makes up, and at any rate the
 // newest. ok is false where no tick came.
-func (d Definition) due(noticed, now Instant) (s stretch, ok bool) {
+func due(d Definition, noticed, now Instant) (s stretch, ok bool) {
 	horizon := now.Add(-d.Delay)
-	last, ok := d.Schedule.floor(horizon)
-	from, begun := d.Schedule.ceil(noticed)
+	last, ok := d.Schedule.Floor(horizon)
+	from, begun := d.Schedule.Ceil(noticed)
 	if !ok || !begun || from >= last {
 		return stretch{}, false
 	}
 	if !d.Backfill.All {
-		from = max(from, d.oldest(horizon, last))
+		from = max(from, oldest(d, horizon, last))
 	}
 	return stretch{From: from, To: last}, true
 }
@@ -60,13 +60,13 @@ func (d Definition) due(noticed, now Instant) (s stretch, ok bool) {
 // oldest gives the start of the first window that is made up of those that end
 // up to last: the newest, or one that ended within Backfill.Within before the
 // horizon.
-func (d Definition) oldest(horizon, last Instant) Instant {
-	newest, _ := d.Schedule.floor(last - 1)
-	end, ok := d.Schedule.ceil(horizon.Add(-d.Backfill.Within))
+func oldest(d Definition, horizon, last Instant) Instant {
+	newest, _ := d.Schedule.Floor(last - 1)
+	end, ok := d.Schedule.Ceil(horizon.Add(-d.Backfill.Within))
 	if !ok || end >= last {
 		return newest
 	}
-	start, ok := d.Schedule.floor(end - 1)
+	start, ok := d.Schedule.Floor(end - 1)
 	if !ok {
 		return end // the schedule's first boundary, which ends no window
 	}
@@ -75,10 +75,10 @@ func (d Definition) oldest(horizon, last Instant) Instant {
 
 // notice makes pending what is due.
 func (s *state) notice(d Definition, now Instant) (changed bool) {
-	due, ok := d.due(s.Noticed, now)
+	fresh, ok := due(d, s.Noticed, now)
 	if ok {
-		s.Noticed = due.To
-		s.pend(due)
+		s.Noticed = fresh.To
+		s.pend(fresh)
 	}
 	return ok
 }
@@ -161,10 +161,10 @@ func (s *state) reschedule(was, d Definition, now Instant) {
 	first := s.Definition == ""
 	s.Definition = d.Hash
 	switch {
-	case !d.Scheduled() || !first && was.Schedule.same(d.Schedule):
+	case !d.Scheduled() || !first && was.Schedule.Same(d.Schedule):
 	case first || !was.Scheduled():
 		s.Noticed = now
-		if tick, ok := d.Schedule.floor(now); ok {
+		if tick, ok := d.Schedule.Floor(now); ok {
 			s.Noticed = tick
 		}
 		if d.Schedule.From {

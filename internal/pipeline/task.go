@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"weir/internal/pipeline/definition"
 )
 
 // ErrPermanent is wrapped by a worker's error that another attempt would meet
@@ -19,6 +21,17 @@ type Output = json.RawMessage
 
 // MaxOutput is the size of the largest output, in bytes.
 const MaxOutput = 8 << 10
+
+// RunKey names a run.
+type RunKey struct {
+	Pipeline string `json:"pipeline"`
+	Window
+	Revision int `json:"revision"` // from 0
+}
+
+func (k RunKey) String() string {
+	return fmt.Sprintf("%s %s revision %d", k.Pipeline, k.Window, k.Revision)
+}
 
 // Task is one attempt of one step of one run.
 type Task struct {
@@ -100,7 +113,7 @@ func ParseTask(args []string) (TaskName, error) {
 	if len(given) != 5 {
 		return TaskName{}, errors.New("task: there are only --pipeline, --window, --revision, --step and --attempt")
 	}
-	w, err := ParseWindow(given["window"])
+	w, err := definition.ParseWindow(given["window"])
 	if err != nil {
 		return TaskName{}, fmt.Errorf("task: %w", err)
 	}
@@ -110,7 +123,7 @@ func ParseTask(args []string) (TaskName, error) {
 	}
 	n := TaskName{RunKey{given["pipeline"], w, revision}, given["step"], given["attempt"]}
 	for _, name := range []string{n.Pipeline, n.Step, n.Attempt} {
-		if err := checkName(name); err != nil {
+		if err := definition.CheckName(name); err != nil {
 			return TaskName{}, fmt.Errorf("task: %w", err)
 		}
 	}

@@ -1,4 +1,4 @@
-package pipeline
+package definition
 
 import (
 	"fmt"
@@ -24,9 +24,11 @@ type Schedule struct {
 	place place
 }
 
-func (s Schedule) defined() bool { return s.ticks != nil || s.Every != Period{} }
+// Defined says whether the schedule has windows.
+func (s Schedule) Defined() bool { return s.ticks != nil || s.Every != Period{} }
 
-func (s Schedule) same(other Schedule) bool {
+// Same says whether two schedules have the same windows by the same words.
+func (s Schedule) Same(other Schedule) bool {
 	zone := func(s Schedule) string {
 		if s.Zone == nil {
 			return ""
@@ -40,10 +42,10 @@ func (s Schedule) same(other Schedule) bool {
 // before, in order, each once, without a gap or an overlap.
 func (s Schedule) Windows(from, to Instant) iter.Seq[Window] {
 	return func(yield func(Window) bool) {
-		start, ok := s.ceil(from)
+		start, ok := s.Ceil(from)
 		for ok && start < to {
 			var end Instant
-			if end, ok = s.next(start); !ok || end > to || !yield(Window{start, end}) {
+			if end, ok = s.Next(start); !ok || end > to || !yield(Window{start, end}) {
 				return
 			}
 			start = end
@@ -51,8 +53,8 @@ func (s Schedule) Windows(from, to Instant) iter.Seq[Window] {
 	}
 }
 
-// next gives the first boundary after t; ok is false past the end of time.
-func (s Schedule) next(t Instant) (boundary Instant, ok bool) {
+// Next gives the first boundary after t; ok is false past the end of time.
+func (s Schedule) Next(t Instant) (boundary Instant, ok bool) {
 	if s.From && t < s.Start {
 		t = s.Start - 1
 		if s.ticks == nil {
@@ -60,7 +62,7 @@ func (s Schedule) next(t Instant) (boundary Instant, ok bool) {
 		}
 	}
 	switch {
-	case t >= lastInstant:
+	case t >= LastInstant:
 		return 0, false
 	case s.ticks != nil:
 		return s.nextTick(t)
@@ -73,33 +75,33 @@ func (s Schedule) next(t Instant) (boundary Instant, ok bool) {
 	return 0, false
 }
 
-// lastInstant is far enough from the end of int64 for any period to be added:
+// LastInstant is far enough from the end of int64 for any period to be added:
 // the year 2200.
-const lastInstant = Instant(230 * 365 * Day)
+const LastInstant = Instant(230 * 365 * Day)
 
-// ceil gives the first boundary at or after t.
-func (s Schedule) ceil(t Instant) (Instant, bool) {
+// Ceil gives the first boundary at or after t.
+func (s Schedule) Ceil(t Instant) (Instant, bool) {
 	if t == math.MinInt64 {
 		t++
 	}
-	return s.next(t - 1)
+	return s.Next(t - 1)
 }
 
-// floor gives the last boundary at or before t, at most twelve years back.
-func (s Schedule) floor(t Instant) (boundary Instant, ok bool) {
-	if s.From && t < s.Start || t >= lastInstant {
+// Floor gives the last boundary at or before t, at most twelve years back.
+func (s Schedule) Floor(t Instant) (boundary Instant, ok bool) {
+	if s.From && t < s.Start || t >= LastInstant {
 		return 0, false
 	}
 	if s.Every.Clock > 0 {
 		return t - (t-s.Start)%Instant(s.Every.Clock), true
 	}
 	for back := time.Minute; back < 12*366*Day; back *= 2 {
-		b, found := s.ceil(t.Add(-back))
+		b, found := s.Ceil(t.Add(-back))
 		if !found || b > t {
 			continue
 		}
 		for {
-			next, more := s.next(b)
+			next, more := s.Next(b)
 			if !more || next > t {
 				return b, true
 			}
@@ -185,7 +187,7 @@ func (r *reader) schedule(n *yaml.Node, d *Definition) {
 
 func parseStart(text string) (Instant, error) {
 	i, err := ParseInstant(text)
-	if err == nil && (i < 0 || i >= lastInstant) {
+	if err == nil && (i < 0 || i >= LastInstant) {
 		err = fmt.Errorf("time %q: a schedule starts between 1970 and 2199", text)
 	}
 	return i, err

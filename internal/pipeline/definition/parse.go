@@ -1,4 +1,4 @@
-package pipeline
+package definition
 
 import (
 	"bytes"
@@ -144,11 +144,11 @@ func (r *reader) lookOver(d Definition, p Parser) {
 	}
 }
 
-func parseName(text string) (string, error) { return text, checkName(text) }
+func parseName(text string) (string, error) { return text, CheckName(text) }
 
-// checkName holds a name against what records' keys, file names and command
+// CheckName holds a name against what records' keys, file names and command
 // lines can carry.
-func checkName(name string) error {
+func CheckName(name string) error {
 	bad := len(name) > maxName || name == "" || name[0] == '-'
 	for _, c := range []byte(name) {
 		bad = bad || c != '-' && (c < 'a' || c > 'z') && (c < '0' || c > '9')

@@ -1,4 +1,4 @@
-package pipeline
+package definition
 
 import (
 	"encoding/json"
@@ -81,23 +81,13 @@ func ParseWindow(text string) (Window, error) {
 		return Window{}, fmt.Errorf("window %q: %w", text, err)
 	}
 	w := Window{start, end}
-	return w, w.check()
+	return w, w.Check()
 }
 
-func (w Window) check() error {
+// Check refuses a window that does not end after it starts.
+func (w Window) Check() error {
 	if w.End <= w.Start {
 		return fmt.Errorf("window %s: it must end after it starts", w)
 	}
 	return nil
-}
-
-// RunKey names a run.
-type RunKey struct {
-	Pipeline string `json:"pipeline"`
-	Window
-	Revision int `json:"revision"` // from 0
-}
-
-func (k RunKey) String() string {
-	return fmt.Sprintf("%s %s revision %d", k.Pipeline, k.Window, k.Revision)
 }

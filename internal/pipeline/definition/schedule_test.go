@@ -1,4 +1,4 @@
-package pipeline
+package definition
 
 import (
 	"fmt"
@@ -139,7 +139,7 @@ func TestWindowsTile(t *testing.T) {
 			case i > 0 && w.Start != all[i-1].End:
 				r.Fatalf("window %s comes after %s", w, all[i-1])
 			}
-			if next, ok := s.next(w.Start); !ok || next != w.End {
+			if next, ok := s.Next(w.Start); !ok || next != w.End {
 				r.Fatalf("next after %s is %s; want %s", w.Start, next, w.End)
 			}
 		}
@@ -153,8 +153,8 @@ func TestWindowsTile(t *testing.T) {
 		if got := windows(s, middle, to); !slices.Equal(got, rest) {
 			r.Fatalf("from %s: %v; want %v", middle, got, rest)
 		}
-		if floor, ok := s.floor(middle); ok {
-			if next, _ := s.next(floor); floor > middle || next <= middle {
+		if floor, ok := s.Floor(middle); ok {
+			if next, _ := s.Next(floor); floor > middle || next <= middle {
 				r.Fatalf("floor of %s is %s, the next boundary %s", middle, floor, next)
 			}
 		} else if s.ticks != nil || middle >= s.Start {
@@ -189,7 +189,7 @@ func TestCronAgainstEveryMinute(t *testing.T) {
 			seen[shown] = true
 		}
 		var got []Instant
-		for tick, ok := s.ceil(from); ok && tick < to; tick, ok = s.next(tick) {
+		for tick, ok := s.Ceil(from); ok && tick < to; tick, ok = s.Next(tick) {
 			got = append(got, tick)
 		}
 		if !slices.Equal(got, want) {
@@ -201,10 +201,10 @@ func TestCronAgainstEveryMinute(t *testing.T) {
 func TestEndsOfTime(t *testing.T) {
 	for _, line := range []string{"every: 1h, start: 2026-01-01T00:00:00Z", "every: 1d, start: 2026-01-01T00:00:00Z", "cron: 0 2 * * *"} {
 		s := schedule(t, line)
-		if w := windows(s, lastInstant, 1<<63-1); len(w) != 0 {
+		if w := windows(s, LastInstant, 1<<63-1); len(w) != 0 {
 			t.Errorf("%s: windows past the end of time: %v", line, w)
 		}
-		if _, ok := s.floor(1<<63 - 1); ok {
+		if _, ok := s.Floor(1<<63 - 1); ok {
 			t.Errorf("%s: a boundary past the end of time", line)
 		}
 		for w := range s.Windows(-1<<63, at(t, "2030-01-01T00:00:00Z")) {
@@ -214,7 +214,7 @@ func TestEndsOfTime(t *testing.T) {
 			break
 		}
 	}
-	if (Schedule{}).defined() || len(windows(Schedule{}, 0, lastInstant)) > 0 {
+	if (Schedule{}).Defined() || len(windows(Schedule{}, 0, LastInstant)) > 0 {
 		t.Error("no schedule has windows")
 	}
 	for i, want := range map[Instant]Instant{1<<63 - 1: 1<<63 - 1, 0: 1} {

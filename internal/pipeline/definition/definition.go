@@ -1,4 +1,4 @@
-package pipeline
+package definition
 
 import (
 	"time"
@@ -22,7 +22,7 @@ type Definition struct {
 }
 
 // Scheduled says whether the pipeline has windows of its own.
-func (d Definition) Scheduled() bool { return d.Schedule.defined() }
+func (d Definition) Scheduled() bool { return d.Schedule.Defined() }
 
 // Step gives the step of that name.
 func (d Definition) Step(name string) (Step, bool) {
@@ -49,8 +49,8 @@ type Retries struct {
 	Most     time.Duration
 }
 
-// wait gives the pause after so many failures, at least one.
-func (r Retries) wait(failures int) time.Duration {
+// Wait gives the pause after so many failures, at least one.
+func (r Retries) Wait(failures int) time.Duration {
 	wait := r.Backoff
 	for range failures - 1 {
 		if wait >= r.Most/2 {

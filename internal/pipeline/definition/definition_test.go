@@ -1,4 +1,4 @@
-package pipeline
+package definition
 
 import (
 	"errors"
@@ -16,7 +16,7 @@ import (
 // example gives the document's example of a whole definition.
 func example(t testing.TB) string {
 	t.Helper()
-	doc, err := os.ReadFile("../../docs/formats/pipeline.md")
+	doc, err := os.ReadFile("../../../docs/formats/pipeline.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -192,8 +192,8 @@ func TestChecksShowTheKey(t *testing.T) {
 
 func TestRetriesWait(t *testing.T) {
 	r := Retries{Attempts: 9, Backoff: 10 * time.Second, Most: 65 * time.Second}
-	for failures, want := range map[int]time.Duration{1: 10, 2: 20, 3: 40, 4: 65, 5: 65, 90: 65} {
-		if got := r.wait(failures); got != want*time.Second {
+	for failures, want := range map[int]int{1: 10, 2: 20, 3: 40, 4: 65, 5: 65, 90: 65} {
+		if got := r.Wait(failures); got.Seconds() != float64(want) {
 			t.Errorf("after %d failures: %s", failures, got)
 		}
 	}
