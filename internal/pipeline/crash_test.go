@@ -115,7 +115,7 @@ func killAnywhere(t *testing.T, seed uint64) (kills int) {
 	for range 5 + random.IntN(20) {
 		time.Sleep(time.Duration(random.IntN(8)) * definition.Day)
 		ctx, cancel := context.WithCancel(t.Context())
-		process := &mortal{Records: r.records, random: random, left: 1 + random.IntN(150), onDeath: cancel, faults: 0.05}
+		process := &mortal{Records: r.records, random: rand.New(rand.NewPCG(random.Uint64(), 0)), left: 1 + random.IntN(150), onDeath: cancel, faults: 0.05}
 		s := r.scheduler(process)
 		ended := make(chan error)
 		go func() { ended <- s.Run(ctx) }()

@@ -148,7 +148,7 @@ func newLabour(seed uint64) *labour {
 func (l *labour) Do(ctx context.Context, t Task) (Output, error) {
 	wait, err := l.enter(t)
 	defer l.exit(t)
-	if l.hang {
+	if wait < 0 {
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}
@@ -161,7 +161,7 @@ func (l *labour) Do(ctx context.Context, t Task) (Output, error) {
 		case <-timer.C:
 		}
 	}
-	if l.output != nil {
+	if l.output != nil { // set before anything runs
 		return l.output, err
 	}
 	return Output(fmt.Sprintf("%q", t.Attempt)), err
@@ -201,7 +201,17 @@ func (l *labour) enter(t Task) (wait time.Duration, err error) {
 	if refused := l.refuse[t.Step.Name]; refused != nil {
 		err = refused
 	}
+	if l.hang {
+		wait = -1
+	}
 	return wait, err
+}
+
+// set changes what the worker is like while attempts may run.
+func (l *labour) set(f func(l *labour)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	f(l)
 }
 
 func (l *labour) exit(t Task) {
@@ -210,11 +220,18 @@ func (l *labour) exit(t Task) {
 	delete(l.live, t.Attempt)
 }
 
-// kinds of counters that the tests ask for.
+// count gives how many attempts were begun.
 func (l *labour) count() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return len(l.tasks)
+}
+
+// living gives how many attempts run.
+func (l *labour) living() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.live)
 }
 
 // scissors gives another cut each time.
@@ -245,6 +262,13 @@ func (c *scissors) Release(_ context.Context, k RunKey, _ string) error {
 	defer c.mu.Unlock()
 	c.released = append(c.released, k)
 	return nil
+}
+
+// counts gives how many cuts were given, prolonged and released.
+func (c *scissors) counts() (cuts, kept, released int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.n, c.kept, len(c.released)
 }
 
 // ears hear notices.

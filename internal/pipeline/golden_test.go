@@ -61,7 +61,7 @@ func writeGolden(t *testing.T) {
 	if err := s.MarkStale(t.Context(), RunKey{"p", january(t), 0}); err != nil {
 		t.Fatal(err)
 	}
-	r.worker.hang = true
+	r.worker.set(func(l *labour) { l.hang = true })
 	time.Sleep(3 * time.Hour)
 	if _, err := s.RunWindow(context.WithoutCancel(t.Context()), mustParse(t, hourly()), Window{Start: january(t).Start - 1, End: january(t).Start}); err != nil {
 		t.Fatal(err)

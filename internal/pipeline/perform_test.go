@@ -14,7 +14,7 @@ import (
 
 func TestPerformByHand(t *testing.T) {
 	synctest.Test(t, scheduled(func(t *testing.T, r *rig, s *Scheduler) {
-		r.worker.refuse["a"] = ErrPermanent
+		r.worker.set(func(l *labour) { l.refuse["a"] = ErrPermanent })
 		r.apply(s, hourly())
 		key := RunKey{"p", january(t), 0}
 		time.Sleep(time.Minute)
@@ -30,9 +30,7 @@ func TestPerformByHand(t *testing.T) {
 		if _, err := perform("z"); !errors.Is(err, ErrNotFound) {
 			t.Errorf("unknown: %v", err)
 		}
-		r.worker.mu.Lock()
-		clear(r.worker.refuse)
-		r.worker.mu.Unlock()
+		r.worker.set(func(l *labour) { clear(l.refuse) })
 		for _, step := range []string{"a", "b", "b"} {
 			if out, err := perform(step); err != nil || string(out) != `"by-hand"` {
 				t.Fatalf("%s: %s, %v", step, out, err)
@@ -52,12 +50,10 @@ func TestPerformByHand(t *testing.T) {
 // first that is done counts.
 func TestOverlappingAttempts(t *testing.T) {
 	synctest.Test(t, scheduled(func(t *testing.T, r *rig, s *Scheduler) {
-		r.worker.hang = true
+		r.worker.set(func(l *labour) { l.hang = true })
 		r.apply(s, hourly("retries: {attempts: 3, backoff: 10s, most: 1m}", "timeout: 30m"))
 		time.Sleep(time.Minute)
-		r.worker.mu.Lock()
-		r.worker.hang = false
-		r.worker.mu.Unlock()
+		r.worker.set(func(l *labour) { l.hang = false })
 		key := RunKey{"p", january(t), 0}
 		if _, err := s.Perform(t.Context(), TaskName{key, "a", "by-hand"}); err != nil {
 			t.Fatal(err)

@@ -163,7 +163,7 @@ func TestRetriesTimeoutsAndPermanentErrors(t *testing.T) {
 func TestRetryPausesGrow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, "2026-01-01T01:00:01Z")
-		r.worker.failures = 1
+		r.worker.set(func(l *labour) { l.failures = 1 })
 		s := r.scheduler(r.records)
 		stop := r.start(s)
 		defer stop()
@@ -188,13 +188,13 @@ func TestRetryPausesGrow(t *testing.T) {
 func TestIndependentStepsRunSideBySide(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, "2026-03-02T12:00:00Z")
-		r.worker.hang = true
+		r.worker.set(func(l *labour) { l.hang = true })
 		s := r.scheduler(r.records)
 		stop := r.start(s)
 		text := strings.Replace(daily, "{name: b, load: {from: a}}", "{name: b, import-history: {select: m}}", 1)
 		r.apply(s, text)
 		time.Sleep(time.Minute)
-		if n := len(r.worker.live); n != 2 {
+		if n := r.worker.living(); n != 2 {
 			t.Errorf("%d attempts at once; want those of a and b", n)
 		}
 		stop() // the hanging attempts are cut short, which is no failure
@@ -202,7 +202,7 @@ func TestIndependentStepsRunSideBySide(t *testing.T) {
 		if run.State != Running || run.Steps[0].State != Running || run.Steps[0].Failures != 0 {
 			t.Errorf("after the stop: %+v", run)
 		}
-		r.worker.hang = false
+		r.worker.set(func(l *labour) { l.hang = false })
 		s = r.scheduler(r.records)
 		stop = r.start(s)
 		time.Sleep(time.Minute)
@@ -223,7 +223,7 @@ func TestWatermarkIsWaitedFor(t *testing.T) {
 		r.apply(s, hourly("when: {watermark: true}", "late_after: 2h", "concurrency: 2"))
 		time.Sleep(time.Hour)
 		r.expect(s, "01T00/0 waiting, 01T01/0 waiting")
-		if r.cutter.n != 0 || len(r.ears.kinds()) != 0 {
+		if cuts, _, _ := r.cutter.counts(); cuts != 0 || len(r.ears.kinds()) != 0 {
 			t.Error("a run has begun, or is late, too early")
 		}
 		time.Sleep(45 * time.Minute) // 03:15
@@ -248,15 +248,15 @@ func TestWatermarkIsWaitedFor(t *testing.T) {
 func TestCutsAreKeptAndReleased(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, "2026-01-01T01:30:00Z")
-		r.worker.longest = 2 * time.Hour
+		r.worker.set(func(l *labour) { l.longest = 2 * time.Hour })
 		s := r.scheduler(r.records)
 		stop := r.start(s)
 		defer stop()
 		r.apply(s, hourly("timeout: 3h", "backfill: none"))
 		time.Sleep(12 * time.Hour)
 		done := r.runs(s, Filter{State: Done})
-		if len(done) < 2 || r.cutter.kept < 3 || len(r.cutter.released) != len(done) {
-			t.Errorf("%d runs done, %d pins prolonged, %d released", len(done), r.cutter.kept, len(r.cutter.released))
+		if _, kept, released := r.cutter.counts(); len(done) < 2 || kept < 3 || released != len(done) {
+			t.Errorf("%d runs done, %d pins prolonged, %d released", len(done), kept, released)
 		}
 	})
 }

@@ -43,21 +43,17 @@ func TestApplyTellsWhatIsWrong(t *testing.T) {
 // schedule are made under the new one, none twice.
 func TestNewScheduleLeavesNoGap(t *testing.T) {
 	synctest.Test(t, scheduled(func(t *testing.T, r *rig, s *Scheduler) {
-		r.worker.longest = time.Nanosecond
+		r.worker.set(func(l *labour) { l.longest = time.Nanosecond })
 		r.apply(s, hourly())
 		time.Sleep(time.Hour) // windows 00 and 01 are made
 		r.expect(s, "01T00/0 done, 01T01/0 done")
-		r.worker.mu.Lock()
-		r.worker.hang = true
-		r.worker.mu.Unlock()
+		r.worker.set(func(l *labour) { l.hang = true })
 		time.Sleep(3*time.Hour + time.Minute) // 02 hangs, 03 and 04 are pending
 		p := r.apply(s, strings.Replace(hourly(), "every: 1h", "every: 3h", 1))
 		if p.Next != at(t, "2026-01-01T09:00:00Z") && p.Next != at(t, "2026-01-01T06:00:00Z") {
 			t.Errorf("the next tick is %s", p.Next)
 		}
-		r.worker.mu.Lock()
-		r.worker.hang = false
-		r.worker.mu.Unlock()
+		r.worker.set(func(l *labour) { l.hang = false })
 		time.Sleep(3 * time.Hour)
 		r.expect(s, "01T00/0 done, 01T01/0 done, 01T02/0 failed, 01T03/0 done")
 		runs := r.runs(s, Filter{})
@@ -101,11 +97,11 @@ func TestRunWindowIsTheSameRun(t *testing.T) {
 			time.Sleep(20 * time.Minute)
 			return r.lookup(s, run.RunKey)
 		}
-		r.worker.refuse["b"] = ErrPermanent
+		r.worker.set(func(l *labour) { l.refuse["b"] = ErrPermanent })
 		if got := run(d); got.State != Failed || got.Revision != 0 || got.Why != ByHand {
 			t.Errorf("first: %+v", got)
 		}
-		delete(r.worker.refuse, "b")
+		r.worker.set(func(l *labour) { delete(l.refuse, "b") })
 		got := run(d)
 		if got.State != Done || got.Revision != 0 || r.worker.count() != 3 {
 			t.Errorf("a failed run goes on: %+v after %d tasks; want 3, a not again", got, r.worker.count())
@@ -153,12 +149,12 @@ func TestTickLeavesRunsByHand(t *testing.T) {
 
 func TestRerun(t *testing.T) {
 	synctest.Test(t, scheduled(func(t *testing.T, r *rig, s *Scheduler) {
-		r.worker.refuse["b"] = ErrPermanent
+		r.worker.set(func(l *labour) { l.refuse["b"] = ErrPermanent })
 		r.apply(s, hourly())
 		time.Sleep(time.Minute)
 		key := RunKey{"p", january(t), 0}
 		failed := r.lookup(s, key)
-		delete(r.worker.refuse, "b")
+		r.worker.set(func(l *labour) { delete(l.refuse, "b") })
 		run, err := s.Rerun(t.Context(), key)
 		if err != nil || run.State != Waiting || run.Revision != 0 || run.Error != "" {
 			t.Fatalf("%+v, %v", run, err)
@@ -180,14 +176,10 @@ func TestRerun(t *testing.T) {
 		if _, err := s.Rerun(t.Context(), key); !errors.Is(err, ErrState) || !strings.Contains(err.Error(), "newer revision, 1") {
 			t.Errorf("rerun of an old revision: %v", err)
 		}
-		r.worker.mu.Lock()
-		r.worker.refuse["a"] = ErrPermanent
-		r.worker.mu.Unlock()
+		r.worker.set(func(l *labour) { l.refuse["a"] = ErrPermanent })
 		time.Sleep(time.Hour)
 		key.Window = Window{Start: key.End, End: key.End.Add(time.Hour)}
-		r.worker.mu.Lock()
-		clear(r.worker.refuse)
-		r.worker.mu.Unlock()
+		r.worker.set(func(l *labour) { clear(l.refuse) })
 		r.apply(s, hourly("delay: 1m"))
 		if run, err = s.Rerun(t.Context(), key); err != nil || run.Revision != 1 {
 			t.Fatalf("a failed run of a pipeline with a new text: %+v, %v", run, err)
@@ -214,9 +206,7 @@ func TestLateDataReruns(t *testing.T) {
 		r.expect(s, "01T00/0 done stale, 01T00/1 done")
 
 		// While a run works, its next revision waits for it.
-		r.worker.mu.Lock()
-		r.worker.longest, r.worker.hang = time.Minute, true
-		r.worker.mu.Unlock()
+		r.worker.set(func(l *labour) { l.longest, l.hang = time.Minute, true })
 		time.Sleep(time.Hour)
 		key.Window = Window{Start: key.End, End: key.End.Add(time.Hour)}
 		if err := s.MarkStale(t.Context(), key); err != nil {
@@ -233,9 +223,7 @@ func TestLateDataReruns(t *testing.T) {
 		if err := s.MarkStale(t.Context(), RunKey{"p", key.Window, 2}); !errors.Is(err, ErrNotFound) {
 			t.Errorf("a revision that is not there: %v", err)
 		}
-		r.worker.mu.Lock()
-		r.worker.hang = false
-		r.worker.mu.Unlock()
+		r.worker.set(func(l *labour) { l.hang = false })
 		time.Sleep(70 * time.Minute)
 		runs := r.runs(s, Filter{Pipeline: "p"})
 		if got := states(runs); !strings.Contains(got, "01T01/0 done stale, 01T01/1 done") || strings.Contains(got, "/2") {
@@ -246,7 +234,7 @@ func TestLateDataReruns(t *testing.T) {
 
 func TestCancel(t *testing.T) {
 	synctest.Test(t, scheduled(func(t *testing.T, r *rig, s *Scheduler) {
-		r.worker.hang = true
+		r.worker.set(func(l *labour) { l.hang = true })
 		r.apply(s, hourly())
 		time.Sleep(time.Minute)
 		key := RunKey{"p", january(t), 0}
@@ -263,7 +251,7 @@ func TestCancel(t *testing.T) {
 			}
 		}
 		time.Sleep(time.Minute)
-		if n := len(r.worker.live); n != 0 {
+		if n := r.worker.living(); n != 0 {
 			t.Errorf("%d attempts still run", n)
 		}
 		if p, err := s.Get(t.Context(), "p"); err != nil || p.Open+p.Asked != 0 {
@@ -272,9 +260,7 @@ func TestCancel(t *testing.T) {
 		if _, err := s.Cancel(t.Context(), key); !errors.Is(err, ErrState) {
 			t.Errorf("cancelled twice: %v", err)
 		}
-		r.worker.mu.Lock()
-		r.worker.hang = false
-		r.worker.mu.Unlock()
+		r.worker.set(func(l *labour) { l.hang = false })
 		if _, err := s.Rerun(t.Context(), key); err != nil {
 			t.Fatal(err)
 		}

@@ -43,7 +43,7 @@ func (w *wishes) simulate(t *testing.T, seed uint64) {
 	w.apply(w.scheduler(w.records), text)
 	for range 12 {
 		ctx, cancel := context.WithCancel(t.Context())
-		process := &mortal{Records: w.records, random: w.random, left: 20 + w.random.IntN(400), onDeath: cancel, faults: 0.03}
+		process := &mortal{Records: w.records, random: rand.New(rand.NewPCG(w.random.Uint64(), 0)), left: 20 + w.random.IntN(400), onDeath: cancel, faults: 0.03}
 		s := w.scheduler(process)
 		ended := make(chan error)
 		go func() { ended <- s.Run(ctx) }()
@@ -89,7 +89,7 @@ func (w *wishes) wish() {
 		w.stale[run.RunKey] = true
 	}
 	for {
-		process := &mortal{Records: w.records, random: w.random, left: 1 + w.random.IntN(20), onDeath: func() {}}
+		process := &mortal{Records: w.records, random: rand.New(rand.NewPCG(w.random.Uint64(), 0)), left: 1 + w.random.IntN(20), onDeath: func() {}}
 		s := w.scheduler(process)
 		var err error
 		switch kind {
@@ -150,13 +150,13 @@ func (w *wishes) judge(s *Scheduler) {
 func failedAndOpen(t *testing.T) (*rig, RunKey) {
 	t.Helper()
 	r := newRig(t, "2026-01-01T01:30:00Z")
-	r.worker.refuse["b"] = ErrPermanent
+	r.worker.set(func(l *labour) { l.refuse["b"] = ErrPermanent })
 	s := r.scheduler(r.records)
 	stop := r.start(s)
 	r.apply(s, hourly())
 	time.Sleep(time.Minute)
 	stop()
-	clear(r.worker.refuse)
+	r.worker.set(func(l *labour) { clear(l.refuse) })
 	key := RunKey{"p", january(t), 0}
 	_, err := change(t.Context(), r.records, stateKey("p"), false, func(st *state) error {
 		st.Open = append(st.Open, ask{Window: key.Window, Definition: mustParse(t, hourly()).Hash, Why: ByTick, Opening: "old"})
