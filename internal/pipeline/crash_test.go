@@ -94,7 +94,7 @@ func TestDownOverFiftyTicks(t *testing.T) {
 // effect; calls fail without a kill, too; attempts fail.
 func TestKilledAnywhere(t *testing.T) {
 	kills := 0
-	for seed := range uint64(20) {
+	for seed := range uint64(12) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { kills += killAnywhere(t, seed) })
 		})
@@ -179,7 +179,7 @@ func (s *slow) Put(ctx context.Context, key string, value []byte, version uint64
 // then beyond its lease, make no run twice, and of overlapping attempts one
 // counts.
 func TestTwoSchedulers(t *testing.T) {
-	for seed := range uint64(6) {
+	for seed := range uint64(4) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := newRig(t, "2026-03-20T12:00:00Z")

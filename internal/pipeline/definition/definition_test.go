@@ -244,3 +244,12 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// TestDeepNesting: a text of nothing but brackets is refused, and soon.
+func TestDeepNesting(t *testing.T) {
+	for _, text := range []string{strings.Repeat("[", maxText), strings.Repeat("{a: ", maxText/4), strings.Repeat("- ", maxText/2), strings.Repeat("? ", maxText/2)} {
+		if _, err := (Parser{}).Parse("p.yaml", []byte(text)); err == nil {
+			t.Errorf("%.8q… is accepted", text)
+		}
+	}
+}

@@ -226,3 +226,14 @@ func TestEndsOfTime(t *testing.T) {
 		t.Errorf("before the beginning of time lies %d", got)
 	}
 }
+
+// TestSkippedDayComesAtTheChange: a stored schedule that a later rule of its
+// zone made wrong has all its windows none the less.
+func TestSkippedDayComesAtTheChange(t *testing.T) {
+	s := schedule(t, "every: 1d, start: 2026-01-01T02:30:00+01:00, zone: Europe/Berlin")
+	got := windows(s, at(t, "2026-03-28T00:00:00Z"), at(t, "2026-03-31T00:00:00Z"))
+	want := []string{"2026-03-28T01:30:00Z/2026-03-29T01:00:00Z", "2026-03-29T01:00:00Z/2026-03-30T00:30:00Z"}
+	if len(got) != 2 || got[0].String() != want[0] || got[1].String() != want[1] {
+		t.Errorf("got %v; want %v", got, want)
+	}
+}
