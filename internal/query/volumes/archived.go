@@ -78,18 +78,14 @@ func (w *worker) addArchived(ctx context.Context, t *task, handles []sample.Hand
 	item := len(w.bodies) + len(t.pending)
 	for _, f := range t.parts {
 		err := w.archives.Read(ctx, f, s, func(b *block.Batch) error {
-			own := &block.Batch{
-				Handles: slices.Clone(b.Handles), Kinds: slices.Clone(b.Kinds), Ends: slices.Clone(b.Ends),
-				Times: slices.Clone(b.Times), Bits: slices.Clone(b.Bits), Texts: slices.Clone(b.Texts),
-				Qualities: slices.Clone(b.Qualities), Versions: slices.Clone(b.Versions), Positions: slices.Clone(b.Positions),
-			}
-			if err := w.hold(sizeOf(own)); err != nil {
+			if err := w.hold(sizeOf(b)); err != nil {
 				return err
 			}
+			b = own(b)
 			at := 0
-			for run, handle := range own.Handles {
+			for run, handle := range b.Handles {
 				at = find(handles, handle, at)
-				if err := w.add(t, at, own, run, origin{item: item}); err != nil {
+				if err := w.add(t, at, b, run, origin{item: item}); err != nil {
 					return err
 				}
 			}
@@ -101,4 +97,13 @@ func (w *worker) addArchived(ctx context.Context, t *task, handles []sample.Hand
 		}
 	}
 	return nil
+}
+
+// own gives a batch that is not somebody else's.
+func own(b *block.Batch) *block.Batch {
+	return &block.Batch{
+		Handles: slices.Clone(b.Handles), Kinds: slices.Clone(b.Kinds), Ends: slices.Clone(b.Ends),
+		Times: slices.Clone(b.Times), Bits: slices.Clone(b.Bits), Texts: slices.Clone(b.Texts),
+		Qualities: slices.Clone(b.Qualities), Versions: slices.Clone(b.Versions), Positions: slices.Clone(b.Positions),
+	}
 }

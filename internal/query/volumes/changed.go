@@ -47,6 +47,7 @@ func (s *Source) Changed(ctx context.Context, sel query.Selector, start, end int
 	}
 	budget := query.NewBudget(changedLimits())
 	c := &change{cut: cut}
+	c.series = series
 	c.reading = &reading{Source: now, Reading: query.Reading{Series: series, Start: start, End: end, Budget: budget}, cut: touched}
 	return c.look(ctx, series)
 }
@@ -96,21 +97,48 @@ func (c *change) look(ctx context.Context, series []query.SeriesInfo) (bool, err
 		}
 		w := journals[id]
 		sort(w)
-		tables, err := c.tablesOf(ctx, id.Week, snapshot.Items)
+		found, err := c.lookInto(ctx, id, &snapshot, w)
+		if found || err != nil {
+			return found, err
+		}
+	}
+	return false, nil
+}
+
+// lookInto looks into a journal's items and archives.
+func (c *change) lookInto(ctx context.Context, id store.JournalID, s *journal.Snapshot, w *wanted) (bool, error) {
+	tables, archives, err := c.sourcesOf(ctx, id, s)
+	if err != nil {
+		return false, err
+	}
+	for i := range archives {
+		if archives[i].Archive.Sealed[id.Partition] <= c.cut(id) {
+			continue // all of it was there before
+		}
+		held, err := c.archived(ctx, &archives[i], id, w)
 		if err != nil {
 			return false, err
 		}
-		var areas []area
-		for n := range snapshot.Items.Overlapping(c.Start, c.End) {
-			first, end := n.Shards()
-			if from, to := w.between(first, end); from < to && tables[n.Revision] != "" && (n.Merged || n.Position >= c.cut(id)) {
-				areas = append(areas, area{n.From, n.To, first, end, n})
+		st := &stream{worker: worker{reading: c.reading, series: c.series}}
+		if err := st.fetchParts(ctx, held, w); err != nil {
+			return false, err
+		}
+		for _, p := range st.parts {
+			if slices.ContainsFunc(p.batch.Positions, func(p uint64) bool { return p >= c.cut(id) }) {
+				return true, nil
 			}
 		}
-		for _, t := range byTable(areas, tables) {
-			if found, err := c.lookAt(ctx, id, w, &t); found || err != nil {
-				return found, err
-			}
+	}
+	var areas []area
+	for n := range s.Items.Overlapping(c.Start, c.End) {
+		first, end := n.Shards()
+		if from, to := w.between(first, end); from < to && tables[n.Revision] != "" && (n.Merged || n.Position >= c.cut(id)) {
+			areas = append(areas, area{from: n.From, to: n.To, first: first, end: end, item: n})
+		}
+	}
+	for _, t := range byTable(areas, tables) {
+		if found, err := c.lookAt(ctx, id, w, &t); found || err != nil {
+			return found, err
 		}
 	}
 	return false, nil

@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"slices"
 
+	"weir/internal/archive"
 	"weir/internal/block"
 	"weir/internal/journal"
 	"weir/internal/query"
+	"weir/internal/sample"
 	"weir/internal/store"
 )
 
@@ -19,6 +21,13 @@ type stream struct {
 	worker
 	from   []source // of each body
 	places [][]int  // of each body: the series of each run of its batch
+	parts  []part   // of archives
+}
+
+// part is some of what a part of an archive holds.
+type part struct {
+	batch  *block.Batch
+	places []int // the series of each of its runs
 }
 
 // source says for whom an item is decoded.
@@ -32,7 +41,7 @@ type source struct {
 // gives is valid only during the call.
 func (st *stream) read(ctx context.Context, r *reading, series []query.SeriesInfo, yield func(*query.Points) error) error {
 	st.reading, st.series = r, series
-	st.bodies, st.arena, st.from = st.bodies[:0], st.arena[:0], st.from[:0]
+	st.bodies, st.arena, st.from, st.parts = st.bodies[:0], st.arena[:0], st.from[:0], nil
 	defer func() {
 		r.Budget.Release(st.held)
 		st.held = 0
@@ -107,9 +116,18 @@ func sortedIDs(journals map[store.JournalID]*wanted) []store.JournalID {
 }
 
 func (st *stream) fetchJournal(ctx context.Context, id store.JournalID, s journal.Snapshot, w *wanted) error {
-	tables, err := st.tablesOf(ctx, id.Week, s.Items)
+	tables, archives, err := st.sourcesOf(ctx, id, &s)
 	if err != nil {
 		return err
+	}
+	for i := range archives {
+		held, err := st.archived(ctx, &archives[i], id, w)
+		if err == nil {
+			err = st.fetchParts(ctx, held, w)
+		}
+		if err != nil {
+			return err
+		}
 	}
 	var areas []area
 	for n := range s.Items.Overlapping(st.Start, st.End) {
@@ -118,7 +136,7 @@ func (st *stream) fetchJournal(ctx context.Context, id store.JournalID, s journa
 		}
 		first, end := n.Shards()
 		if from, to := w.between(first, end); from < to {
-			areas = append(areas, area{n.From, n.To, first, end, n})
+			areas = append(areas, area{from: n.From, to: n.To, first: first, end: end, item: n})
 		}
 	}
 	items := byTable(areas, tables)
@@ -130,6 +148,30 @@ func (st *stream) fetchJournal(ctx context.Context, id store.JournalID, s journa
 		for _, b := range st.bodies[had:] {
 			from, to := w.between(b.item.Shards())
 			st.from = append(st.from, source{wanted: w, first: from, end: to})
+		}
+	}
+	return nil
+}
+
+// fetchParts reads the parts of an archive that areas name.
+func (st *stream) fetchParts(ctx context.Context, areas []area, w *wanted) error {
+	ids := make(map[sample.SeriesID]sample.Handle, len(w.handles))
+	for i, handle := range w.handles {
+		ids[st.series[w.places[i]].ID] = handle
+	}
+	for _, f := range partsOf(areas) {
+		err := st.archives.Read(ctx, f, archive.Selection{Wanted: archive.Want(ids), From: st.Start, To: st.End}, func(b *block.Batch) error {
+			p := part{batch: own(b)}
+			at := 0
+			for _, handle := range b.Handles {
+				at = find(w.handles, handle, at)
+				p.places = append(p.places, w.places[at])
+			}
+			st.parts = append(st.parts, p)
+			return st.hold(sizeOf(b))
+		})
+		if err != nil {
+			return err
 		}
 	}
 	return nil
@@ -161,13 +203,19 @@ func (st *stream) gather() {
 	for i := range st.lists {
 		st.lists[i] = st.lists[i][:0]
 	}
-	for i := range st.bodies {
-		for run, place := range st.places[i] {
-			if p, ok := cut(&st.batches[i], run, st.Start, st.End); ok {
-				p.origin = origin{i, order{0, st.bodies[i].item.Position}}
+	add := func(b *block.Batch, places []int, from origin) {
+		for run, place := range places {
+			if p, ok := cut(b, run, st.Start, st.End); ok {
+				p.origin = from
 				st.lists[place] = append(st.lists[place], p)
 			}
 		}
+	}
+	for i := range st.bodies {
+		add(&st.batches[i], st.places[i], origin{i, order{0, st.bodies[i].item.Position}})
+	}
+	for i := range st.parts {
+		add(st.parts[i].batch, st.parts[i].places, origin{item: len(st.bodies) + i})
 	}
 }
 
@@ -180,7 +228,7 @@ func (st *stream) overlapping() []int {
 				return nil
 			}
 			for i := range stretch {
-				if item := stretch[i].item; !st.from[item].versioned {
+				if item := stretch[i].item; item < len(st.bodies) && !st.from[item].versioned {
 					out = append(out, item)
 				}
 			}
