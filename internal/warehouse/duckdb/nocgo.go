@@ -1,0 +1,51 @@
+//go:build !cgo
+
+package duckdb
+
+import (
+	"context"
+
+	"weir/internal/objects"
+	"weir/internal/result"
+	"weir/internal/sample"
+	"weir/internal/warehouse"
+)
+
+// Driver answers that there is no warehouse in this program.
+type Driver struct{}
+
+// New gives a driver all of whose calls fail.
+func New(c Config) (*Driver, error) { return &Driver{}, c.Validate() }
+
+func unsupported(op string) error {
+	return &warehouse.Error{Op: op, Err: warehouse.ErrUnsupported,
+		Hint: "this weir was built without cgo: build it with a C compiler and CGO_ENABLED=1 to have the warehouse"}
+}
+
+// Load fails.
+func (*Driver) Load(context.Context, *result.Manifest, objects.Objects) (bool, error) {
+	return false, unsupported("load")
+}
+
+// Import fails.
+func (*Driver) Import(context.Context, *warehouse.History, objects.Objects) (bool, error) {
+	return false, unsupported("import")
+}
+
+// PutSeries fails.
+func (*Driver) PutSeries(context.Context, []warehouse.Series) error {
+	return unsupported("put series")
+}
+
+// Erase fails.
+func (*Driver) Erase(context.Context, sample.SeriesID) (int64, error) {
+	return 0, unsupported("erase")
+}
+
+// Query fails.
+func (*Driver) Query(context.Context, string, warehouse.Limits) (warehouse.Rows, error) {
+	return nil, unsupported("query")
+}
+
+// Close has nothing to give back.
+func (*Driver) Close() error { return nil }
