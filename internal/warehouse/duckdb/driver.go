@@ -138,7 +138,11 @@ func (d *Driver) shut(db *database) {
 }
 
 func (db *database) close() error {
-	return errors.Join(db.sql.Close(), db.lock.Close())
+	var err error
+	if db.sql != nil {
+		err = db.sql.Close()
+	}
+	return errors.Join(err, db.lock.Close())
 }
 
 // Close ends what runs and closes the file.

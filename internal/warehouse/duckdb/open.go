@@ -48,7 +48,6 @@ func openDatabase(ctx context.Context, c Config) (_ *database, err error) {
 			err = errors.Join(err, db.close())
 		}
 	}()
-	db.sql = sql.OpenDB(unopened{})
 	for _, name := range []string{stagingName, temporaryDir} {
 		dir := filepath.Join(c.Dir, name)
 		if err := errors.Join(os.RemoveAll(dir), os.Mkdir(dir, 0o755)); err != nil {
@@ -72,12 +71,6 @@ func openDatabase(ctx context.Context, c Config) (_ *database, err error) {
 	db.sql = opened
 	return db, checkVersion(ctx, opened)
 }
-
-// unopened stands for a database until it is open.
-type unopened struct{}
-
-func (unopened) Connect(context.Context) (driver.Conn, error) { return nil, warehouse.ErrClosed }
-func (unopened) Driver() driver.Driver                        { return client.Driver{} }
 
 // magicAt is where DuckDB's files say that they are such.
 const magicAt = 8

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -23,6 +24,7 @@ import (
 
 // staging is the copies of a load's parts that DuckDB reads: they are what was
 // checked, whatever becomes of the parts, and they lie where alone it may read.
+// They are not synced: what a crash leaves is removed.
 type staging struct {
 	dir   string
 	parts []part
@@ -77,11 +79,18 @@ func copyPart(ctx context.Context, f result.File, from objects.Objects, path str
 	sum := sha256.New()
 	in := &endingReader{ctx, io.NewSectionReader(r, 0, r.Size())}
 	_, err = io.Copy(io.MultiWriter(file, sum), in)
+	if got := hex.EncodeToString(sum.Sum(nil)); err == nil && got != f.SHA256 {
+		err = partError(f.Name, fmt.Errorf("its SHA-256 is %s, and its manifest says %s", got, f.SHA256))
+	}
+	if err == nil {
+		err = keepNanoseconds(file)
+		var failed *fs.PathError
+		if err != nil && !errors.As(err, &failed) {
+			err = partError(f.Name, err)
+		}
+	}
 	if err = errors.Join(err, file.Close()); err != nil {
 		return fmt.Errorf("part %s: %w", f.Name, err)
-	}
-	if got := hex.EncodeToString(sum.Sum(nil)); got != f.SHA256 {
-		return partError(f.Name, fmt.Errorf("its SHA-256 is %s, and its manifest says %s", got, f.SHA256))
 	}
 	return nil
 }
