@@ -30,9 +30,12 @@ import (
 	"weir/internal/query"
 	"weir/internal/query/volumes"
 	"weir/internal/sample"
+	"weir/internal/sql"
 	"weir/internal/store"
 	"weir/internal/store/pebble"
 	"weir/internal/tail"
+	"weir/internal/warehouse"
+	"weir/internal/warehouse/duckdb"
 	"weir/internal/worker"
 )
 
@@ -63,6 +66,9 @@ type App struct {
 	source  *volumes.Source
 	queries *query.Handler
 	tails   *tail.Handler
+
+	warehouse  warehouse.Warehouse
+	statements *sql.Handler
 
 	ready atomic.Bool
 }
@@ -135,6 +141,7 @@ func (a *App) open(ctx context.Context) (err error) {
 		Source: a.source, Limits: a.config.Query.Limits, Timeout: a.config.Query.Timeout, Now: time.Now,
 		Logger: a.logger.With("role", "query"),
 	})
+	a.statements = sql.NewHandler(a.warehouse, a.config.Warehouse.Config, a.logger.With("role", "sql"))
 	a.tails = tail.NewHandler(tail.HandlerOptions{
 		Feed:  tail.New(tail.Options{Tables: a.store, Book: a.book, Now: time.Now, Idle: tellIdle}),
 		Parse: matcher, Logger: a.logger.With("role", "tail"),
@@ -163,6 +170,13 @@ func (a *App) openDrivers(ctx context.Context) error {
 		return err
 	}
 	a.queues = driver
+	// It opens its file with the first call: what is wrong with that must not
+	// keep the intake from starting.
+	house, err := duckdb.New(a.config.Warehouse.driver(a.config.Data))
+	if err != nil {
+		return err
+	}
+	a.warehouse = house
 	return nil
 }
 
@@ -187,6 +201,10 @@ func (a *App) kind(key string) sample.Kind {
 // Close gives back what Open took. It may be called twice.
 func (a *App) Close() error {
 	var failed []error
+	if a.warehouse != nil {
+		failed = append(failed, a.warehouse.Close())
+		a.warehouse = nil
+	}
 	if a.queues != nil {
 		failed = append(failed, a.queues.Close())
 		a.queues = nil

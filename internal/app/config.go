@@ -3,6 +3,7 @@ package app
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"time"
@@ -11,6 +12,8 @@ import (
 	"weir/internal/merge"
 	"weir/internal/query"
 	"weir/internal/sample"
+	"weir/internal/sql"
+	"weir/internal/warehouse/duckdb"
 	"weir/internal/worker"
 	"weir/internal/worker/autoscale"
 )
@@ -28,6 +31,7 @@ type Config struct {
 	Workers    autoscale.Config `yaml:"workers"`
 	Merge      merge.Config     `yaml:"merge"`
 	Query      QueryConfig      `yaml:"query"`
+	Warehouse  WarehouseConfig  `yaml:"warehouse"`
 	Log        LogConfig        `yaml:"log"`
 }
 
@@ -55,6 +59,19 @@ type QueryConfig struct {
 	Timeout      time.Duration `yaml:"timeout" doc:"how long a query may take"`
 }
 
+// WarehouseConfig is the embedded warehouse, and what statements may cost.
+type WarehouseConfig struct {
+	Memory     int64 `yaml:"memory" doc:"bytes that the warehouse may hold in memory; beyond them it works on disk"`
+	Threads    int   `yaml:"threads" doc:"how many threads a load or a statement may use"`
+	Temporary  int64 `yaml:"temporary" doc:"bytes on disk that loads and statements may use beyond the memory"`
+	sql.Config `yaml:",inline"`
+}
+
+// driver gives the driver's config.
+func (c WarehouseConfig) driver(data string) duckdb.Config {
+	return duckdb.Config{Dir: filepath.Join(data, "warehouse"), Memory: c.Memory, Threads: c.Threads, Temporary: c.Temporary}
+}
+
 // LogConfig is how the process logs, to standard error.
 type LogConfig struct {
 	Level string `yaml:"level" doc:"debug, info, warn or error"`
@@ -74,8 +91,14 @@ func Default() Config {
 		Merge:      merge.Default(),
 		Workers:    autoscale.Default(),
 		Query:      QueryConfig{Limits: query.DefaultLimits(), Timeout: time.Minute},
+		Warehouse:  defaultWarehouse(),
 		Log:        LogConfig{Level: "info"},
 	}
+}
+
+func defaultWarehouse() WarehouseConfig {
+	d := duckdb.Default()
+	return WarehouseConfig{Memory: d.Memory, Threads: d.Threads, Temporary: d.Temporary, Config: sql.Default()}
 }
 
 // Validate names the first value that cannot work.
@@ -113,6 +136,9 @@ func (c Config) Validate() error {
 	}
 	if err := c.Query.Limits.Validate(); err != nil {
 		return fmt.Errorf("query.%w", err)
+	}
+	if err := errors.Join(c.Warehouse.driver(c.Data).Validate(), c.Warehouse.Config.Validate()); err != nil {
+		return fmt.Errorf("warehouse.%w", err)
 	}
 	return nil
 }

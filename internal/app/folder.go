@@ -12,10 +12,11 @@ import (
 
 // dataFormat is the version of the data folder's layout:
 //
-//	DIR/FORMAT  "weir-data 1"
-//	DIR/LOCK    held by the one process that works on the folder
-//	DIR/buffer  the queues
-//	DIR/store   journals, records, and a folder a volume
+//	DIR/FORMAT     "weir-data 1"
+//	DIR/LOCK       held by the one process that works on the folder
+//	DIR/buffer     the queues
+//	DIR/store      journals, records, and a folder a volume
+//	DIR/warehouse  the tables for SQL, made by the first statement or load
 const dataFormat = 1
 
 const (

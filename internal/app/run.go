@@ -190,6 +190,7 @@ func (a *App) handler() http.Handler {
 	api := http.NewServeMux()
 	a.gateway.Register(api)
 	a.queries.Register(api)
+	a.statements.Register(api)
 	a.tails.Register(api)
 	a.registerAdmin(api)
 	mux := http.NewServeMux()

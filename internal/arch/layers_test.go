@@ -38,7 +38,7 @@ type home struct {
 // that is missing here has no layer, and TestRepository says so.
 func homes() map[string]home {
 	sample, block, message := "internal/sample", "internal/block", "internal/message"
-	objects := "internal/objects"
+	objects, result := "internal/objects", "internal/result"
 	store, journal := "internal/store", "internal/journal"
 	return map[string]home{
 		"cmd/weir":          {layer: command},
@@ -72,6 +72,9 @@ func homes() map[string]home {
 		"internal/output":   {layer: service},
 		"internal/demo":     {layer: tour},
 		"test":              {layer: outside},
+
+		"internal/warehouse": {layer: port, may: []string{sample, objects, result}},
+		"internal/sql":       {layer: service},
 	}
 }
 
@@ -235,6 +238,7 @@ func checkLibraries(tr *tree) []finding {
 	owners := map[string]string{
 		"github.com/nats-io/":           "internal/buffer/jetstream",
 		"github.com/cockroachdb/pebble": "internal/store/pebble",
+		"github.com/duckdb/":            "internal/warehouse/duckdb",
 	}
 	var found []finding
 	for _, s := range tr.sources {

@@ -132,6 +132,9 @@ type wireLine struct {
 	Error   *details          `json:"error"`
 	json    []byte
 
+	// Of the warehouse.
+	Columns []SQLColumn `json:"columns"`
+
 	// Of the feed.
 	Token    string `json:"token"`
 	Accepted int64  `json:"accepted"`

@@ -16,8 +16,6 @@ package duckdb
 import (
 	"errors"
 	"fmt"
-	"path/filepath"
-	"strings"
 
 	"weir/internal/warehouse"
 )
@@ -49,10 +47,6 @@ func (c Config) Validate() error {
 		return errors.New("threads: want at least 1")
 	case c.Temporary < 0:
 		return errors.New("temporary: want at least 0")
-	}
-	// DuckDB takes '?' for the end of a path, and the others for a pattern.
-	if dir, err := filepath.Abs(c.Dir); err != nil || strings.ContainsAny(dir, "?*[]\x00") {
-		return fmt.Errorf("dir: %q: DuckDB can't keep a database in a folder with any of ?*[] in its path: name another data folder", c.Dir)
 	}
 	return nil
 }

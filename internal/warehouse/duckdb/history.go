@@ -132,4 +132,3 @@ func insertHistory(columns described, p part) string {
 		series, timeOf(columns), strings.Join(value, ", "), get("int_value", "NULL"), get("bool_value", "NULL"), get("text_value", "NULL"),
 		"coalesce("+get("quality", "NULL")+", 0)", p.source())
 }
-

@@ -35,6 +35,11 @@ const (
 // openDatabase locks the folder and opens its file, which it makes whole or not
 // at all.
 func openDatabase(ctx context.Context, c Config) (_ *database, err error) {
+	// DuckDB takes '?' for the end of a path, and the others for a pattern.
+	if strings.ContainsAny(c.Dir, "?*[]\x00") {
+		return nil, &warehouse.Error{Op: "open", Key: c.Dir, Err: fmt.Errorf("%w: DuckDB keeps no database in a folder whose path has any of ?*[]", warehouse.ErrUnsupported),
+			Hint: "name another data folder"}
+	}
 	if err := os.MkdirAll(c.Dir, 0o755); err != nil {
 		return nil, err
 	}
@@ -206,4 +211,3 @@ func checkVersion(ctx context.Context, db *sql.DB) error {
 	}
 	return nil
 }
-

@@ -148,4 +148,3 @@ func (p *Place) damage(t *testing.T, name string, at int) {
 	body[at] ^= 0x10
 	p.objects[name] = body
 }
-
