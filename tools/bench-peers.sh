@@ -15,7 +15,7 @@ packages=$(dpkg-query -W -f='${Version}' victoria-metrics 2>/dev/null) ||
 echo "Weir beside victoria-metrics ${packages:-of unknown version} ($peer)"
 echo "on $(nproc) cores: $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)"
 
-export CGO_ENABLED=0 # as tools/build.sh has it, so that packages are compiled once
+. tools/go.sh
 export WEIR_TEST_BINARY=$PWD/bin/weir
 arguments=(-peer="$peer" -report="$report" -values="${VALUES:-20000000}" -rounds="${ROUNDS:-2}")
 rm -f "$report"

@@ -11,7 +11,7 @@ fail() {
 }
 
 mkdir -p .cache
-export CGO_ENABLED=0 # as tools/build.sh has it, so that packages are compiled once
+. tools/go.sh
 export GOLANGCI_LINT_CACHE=$PWD/.cache/lint
 
 unformatted=$(git ls-files -co --exclude-standard -- '*.go' | while read -r f; do [[ -f $f ]] && echo "$f"; done | xargs -r gofmt -l)

@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 mkdir -p .cache
-export CGO_ENABLED=0 # as tools/build.sh has it, so that packages are compiled once
+. tools/go.sh
 log=.cache/crash.log
 export WEIR_TEST_BINARY=$PWD/bin/weir
 # Up to 50 kills end within 15 minutes; who asks for more has more time.

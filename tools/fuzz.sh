@@ -9,7 +9,7 @@ time=${TIME:-30s}
 mkdir -p .cache
 log=.cache/fuzz.log
 : >"$log"
-export CGO_ENABLED=0 # as tools/build.sh has it, so that packages are compiled once
+. tools/go.sh
 
 # A line a fuzz test: its package's folder and its name.
 targets=$(go list -f '{{$d := .Dir}}{{range .TestGoFiles}}{{$d}}/{{.}}
