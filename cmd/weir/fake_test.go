@@ -42,6 +42,7 @@ func newFake() *fake {
 	f.mux.HandleFunc("POST /api/v1/queues/0/dead-letters/redrive", ok(`{"redriven":2}`))
 	f.mux.HandleFunc("POST /api/v1/queues/1/dead-letters/redrive", ok(`{"redriven":0}`))
 	f.mux.HandleFunc("POST /api/v1/queues/0/dead-letters/18/redrive", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
+	f.mux.HandleFunc("POST /api/v1/sql", answerSQL)
 	f.mux.HandleFunc("GET /api/v1/quarantine", ok(`{"metric":"cpu","tags":{"host":"a"},"kind":"int64","times":[1767571200000000000],"values":[5],"reason":"the series holds float64"}
 `))
 	return f
@@ -136,5 +137,36 @@ func (f *fake) ledger(w http.ResponseWriter, r *http.Request) {
 		_, _ = fmt.Fprintf(w, `{"start":"2026-01-05T10:59:58Z","end":null,"accepted":1001,"stored":980,"in_flight":15,"dead_lettered":5,"quarantined":0,"rejected":3,"unproven":1,"balanced":false,"overwritten":2,`+lives+`}`, "its last message is not in the queue yet")
 	default:
 		_, _ = io.WriteString(w, `{"start":null,"end":null,"accepted":0,"stored":0,"in_flight":0,"dead_lettered":0,"quarantined":0,"rejected":0,"unproven":1,"balanced":false,"overwritten":0,"lives":[]}`)
+	}
+}
+
+// answerSQL answers statements by their text.
+func answerSQL(w http.ResponseWriter, r *http.Request) {
+	var ask struct{ SQL string }
+	_ = json.NewDecoder(r.Body).Decode(&ask)
+	line := func(text string) { _, _ = io.WriteString(w, text+"\n") }
+	switch strings.TrimSpace(ask.SQL) {
+	case "values":
+		line(`{"columns":[{"name":"host name","type":"VARCHAR"},{"name":"n","type":"HUGEINT"},{"name":"mean","type":"DOUBLE"},{"name":"at","type":"TIMESTAMP_NS"},{"name":"list","type":"INTEGER[]"}]}`)
+		line(`{"values":["a,\"b\"",18446744073709551616,0.1,"2026-01-05T00:00:00.123456789Z",[1,2]]}`)
+		line(`{"values":[null,-1,"NaN",null,null]}`)
+	case "none":
+		line(`{"columns":[{"name":"one","type":"INTEGER"}]}`)
+	case "many":
+		line(`{"columns":[{"name":"n","type":"INTEGER"}]}`)
+		for i := range 300 {
+			line(fmt.Sprintf(`{"values":[%d]}`, i))
+		}
+	case "broken":
+		line(`{"columns":[{"name":"n","type":"INTEGER"}]}`)
+		line(`{"values":[1]}`)
+		line(`{"error":{"title":"Limit exceeded","status":422,"detail":"it has more than 1 rows"}}`)
+	case "ragged":
+		line(`{"columns":[{"name":"n","type":"INTEGER"}]}`)
+		line(`{"values":[1,2]}`)
+	default:
+		w.Header().Set("Content-Type", "application/problem+json")
+		w.WriteHeader(http.StatusBadRequest)
+		line(`{"title":"Bad statement","status":400,"detail":"syntax error at or near \"` + ask.SQL + `\""}`)
 	}
 }
