@@ -91,6 +91,9 @@ func testCorruptPart(t *testing.T, open Open) {
 	t.Run("ByHash", func(t *testing.T) {
 		unchanged(t, open, secondPart, func(p *Place, _ *result.Manifest) { p.damage(t, secondPart, 10) })
 	})
+	t.Run("AnotherHash", func(t *testing.T) { // of a part that is Parquet, with as many rows
+		unchanged(t, open, secondPart, func(_ *Place, m *result.Manifest) { m.Files[1].SHA256 = m.Files[0].SHA256 })
+	})
 	t.Run("Longer", func(t *testing.T) {
 		unchanged(t, open, secondPart, func(p *Place, _ *result.Manifest) { p.put(secondPart, append(p.objects[secondPart], 0)) })
 	})
