@@ -54,7 +54,7 @@ func (r *rows) run(statement string) error {
 			return err
 		}
 	}
-	r.answer, err = r.session.conn.QueryContext(r.ctx, text) //nolint:gocritic // end closes it
+	r.answer, err = r.session.conn.QueryContext(r.ctx, text) //nolint:gocritic,rowserrcheck // end closes it, Next checks it
 	if err != nil {
 		return err
 	}
