@@ -154,6 +154,8 @@ func TestValidateNamesTheKey(t *testing.T) {
 		"log.level":           func(c *Config) { c.Log.Level = "loud" },
 		"store.cache_bytes":   func(c *Config) { c.Store.CacheBytes = -1 },
 		"store.open_tables":   func(c *Config) { c.Store.OpenTables = 0 },
+		"warehouse.memory":    func(c *Config) { c.Warehouse.Memory = 1 },
+		"warehouse.max_rows":  func(c *Config) { c.Warehouse.Rows = 0 },
 	} {
 		c := Default()
 		change(&c)

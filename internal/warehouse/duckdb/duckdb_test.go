@@ -3,22 +3,37 @@
 package duckdb_test
 
 import (
+	"errors"
+	"sync"
 	"testing"
-
-	"go.uber.org/goleak"
+	"time"
 
 	"weir/internal/warehouse"
 	"weir/internal/warehouse/duckdb"
 	"weir/internal/warehouse/warehousetest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
 // config gives that of a folder of the test's.
 func config(dir string) duckdb.Config {
 	c := duckdb.Default()
 	c.Dir, c.Memory = dir, 256<<20
 	return c
+}
+
+// warehouseTimeout bounds statements of tests.
+const warehouseTimeout = time.Minute
+
+// drain runs a statement to its end.
+func drain(t *testing.T, w warehouse.Warehouse, statement string) error {
+	t.Helper()
+	rows, err := w.Query(t.Context(), statement, warehouse.Limits{Rows: 10, Timeout: warehouseTimeout})
+	if err != nil {
+		return err
+	}
+	for rows.Next() {
+		continue
+	}
+	return errors.Join(rows.Err(), rows.Close())
 }
 
 // openAt opens the warehouse of a folder until the test ends.
@@ -38,8 +53,11 @@ func openAt(t *testing.T, dir string) warehouse.Warehouse {
 
 func TestSuite(t *testing.T) {
 	t.Parallel()
+	var mu sync.Mutex
 	dirs := map[string]string{}
 	warehousetest.Run(t, func(t *testing.T) warehouse.Warehouse {
+		mu.Lock()
+		defer mu.Unlock()
 		if dirs[t.Name()] == "" {
 			dirs[t.Name()] = t.TempDir()
 		}

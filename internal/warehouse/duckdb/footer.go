@@ -53,15 +53,18 @@ func keepNanoseconds(file *os.File) error {
 	if !unmarkUTC(meta.Schema) {
 		return nil
 	}
-	if footer, err = thrift.Marshal(&thrift.CompactProtocol{}, &meta); err != nil {
+	changed, err := thrift.Marshal(&thrift.CompactProtocol{}, &meta)
+	if err != nil {
 		return err
 	}
-	footer = binary.LittleEndian.AppendUint32(footer, uint32(len(footer)))
-	footer = append(footer, parquetMagic...)
+	end := append(binary.LittleEndian.AppendUint32(nil, uint32(len(changed))), parquetMagic...)
 	if err := file.Truncate(start); err != nil {
 		return err
 	}
-	_, err = file.WriteAt(footer, start)
+	if _, err := file.WriteAt(changed, start); err != nil {
+		return err
+	}
+	_, err = file.WriteAt(end, start+int64(len(changed)))
 	return err
 }
 

@@ -23,9 +23,8 @@ type historyColumn struct {
 	optional bool
 }
 
-var integers = []string{"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT"}
-
 func historyColumns() []historyColumn {
+	integers := []string{"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT"}
 	return []historyColumn{
 		{"series", []string{"VARCHAR", "BLOB"}, false},
 		{"time", []string{"TIMESTAMP_NS", "BIGINT"}, false},

@@ -150,11 +150,14 @@ func attach(ctx context.Context, c Config, path string) (*sql.DB, error) {
 	settings := url.Values{
 		"memory_limit":                 {strconv.FormatInt(c.Memory, 10) + "B"},
 		"threads":                      {strconv.Itoa(c.Threads)},
-		"temp_directory":               {filepath.Join(c.Dir, temporaryDir)},
-		"max_temp_directory_size":      {strconv.FormatInt(c.Temporary, 10) + "B"},
+		"temp_directory":               {""}, // none
 		"autoinstall_known_extensions": {"false"},
 		"autoload_known_extensions":    {"false"},
 		"allow_community_extensions":   {"false"},
+	}
+	if c.Temporary > 0 {
+		settings.Set("temp_directory", filepath.Join(c.Dir, temporaryDir))
+		settings.Set("max_temp_directory_size", strconv.FormatInt(c.Temporary, 10)+"B")
 	}
 	attached := &atomic.Bool{}
 	connector, err := client.NewConnector(":memory:?"+settings.Encode(), func(e driver.ExecerContext) error {

@@ -54,7 +54,8 @@ func (r *rows) run(statement string) error {
 			return err
 		}
 	}
-	if r.answer, err = r.session.conn.QueryContext(r.ctx, text); err != nil {
+	r.answer, err = r.session.conn.QueryContext(r.ctx, text) //nolint:gocritic,rowserrcheck // end closes it, Next checks it
+	if err != nil {
 		return err
 	}
 	if kind == client.STATEMENT_TYPE_SELECT {

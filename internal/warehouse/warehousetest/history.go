@@ -47,6 +47,9 @@ func testSeries(t *testing.T, open Open) {
 	put(warehouse.Series{Series: a, Kind: sample.Float64, First: week, Last: week})
 	want(t, ask(t, w, "SELECT first_week, last_week FROM series WHERE series = '%s'", a.ID()), []any{"2025-W52", "2026-W05"})
 
+	put(warehouse.Series{Series: a, Kind: sample.Float64, First: week + 5, Last: week + 6})
+	want(t, ask(t, w, "SELECT first_week, last_week FROM series WHERE series = '%s'", a.ID()), []any{"2025-W52", "2026-W08"})
+
 	many := make([]warehouse.Series, 3000)
 	for i := range many {
 		many[i] = warehouse.Series{Series: series(t, "many", "n", fmt.Sprint(i)), Kind: sample.Int64, First: week, Last: week}

@@ -46,7 +46,7 @@ type reader struct{ *bytes.Reader }
 
 func (reader) Close() error { return nil }
 
-// Create, List and Delete are not what a warehouse does.
+// Create fails, as do List and Delete: a warehouse only reads.
 func (p *Place) Create(context.Context, string) (objects.Writer, error) {
 	return nil, errors.New("a warehouse writes no objects")
 }
@@ -85,7 +85,8 @@ func (p *Place) Put(name string, columns []result.Column, rows ...[]any) (result
 	schema := parquet.NewSchema("rows", group)
 	var b bytes.Buffer
 	w := parquet.NewWriter(&b, schema, parquet.Compression(&parquet.Zstd))
-	for _, cells := range rows {
+	list := make([]parquet.Row, len(rows))
+	for n, cells := range rows {
 		row := make(parquet.Row, len(columns))
 		for i, c := range columns {
 			leaf, ok := schema.Lookup(c.Name)
@@ -98,9 +99,10 @@ func (p *Place) Put(name string, columns []result.Column, rows ...[]any) (result
 			}
 			row[leaf.ColumnIndex] = v.Level(0, level, leaf.ColumnIndex)
 		}
-		if _, err := w.WriteRows([]parquet.Row{row}); err != nil {
-			return result.File{}, err
-		}
+		list[n] = row
+	}
+	if _, err := w.WriteRows(list); err != nil {
+		return result.File{}, err
 	}
 	if err := w.Close(); err != nil {
 		return result.File{}, err

@@ -205,7 +205,7 @@ func testClose(t *testing.T, open Open) {
 	if err := w.Close(); err != nil {
 		t.Error(err)
 	}
-	if _, err := w.Query(t.Context(), "SELECT 1", ample); !errors.Is(err, warehouse.ErrClosed) {
+	if _, _, err := try(t.Context(), w, "SELECT 1", ample); !errors.Is(err, warehouse.ErrClosed) {
 		t.Errorf("a query after Close: %v", err)
 	}
 	if _, err := w.Load(t.Context(), mustResult(t, NewPlace(), 0, 0), NewPlace()); !errors.Is(err, warehouse.ErrClosed) {

@@ -49,12 +49,12 @@ func testTakenNames(t *testing.T, open Open) {
 	for _, table := range []string{"loads", "series", "samples", "weir_version"} {
 		m := mustResult(t, p, 0, 0, 1)
 		m.Table = table
-		refused(t, w, m, p, warehouse.ErrSchema)
+		_ = refused(t, w, m, p, warehouse.ErrSchema)
 	}
 	for _, column := range []string{"pipeline", "revision", "step", "load"} {
 		m := mustResult(t, p, 0, 0, 1)
 		m.Columns[0].Name = column
-		refused(t, w, m, p, warehouse.ErrSchema)
+		_ = refused(t, w, m, p, warehouse.ErrSchema)
 	}
 	// What SQL calls its own is a name like others.
 	m := mustResult(t, p, 0, 0)
@@ -90,6 +90,9 @@ const secondPart = "results/0/1/1.parquet"
 func testCorruptPart(t *testing.T, open Open) {
 	t.Run("ByHash", func(t *testing.T) {
 		unchanged(t, open, secondPart, func(p *Place, _ *result.Manifest) { p.damage(t, secondPart, 10) })
+	})
+	t.Run("AnotherHash", func(t *testing.T) { // of a part that is Parquet, with as many rows
+		unchanged(t, open, secondPart, func(_ *Place, m *result.Manifest) { m.Files[1].SHA256 = m.Files[0].SHA256 })
 	})
 	t.Run("Longer", func(t *testing.T) {
 		unchanged(t, open, secondPart, func(p *Place, _ *result.Manifest) { p.put(secondPart, append(p.objects[secondPart], 0)) })
@@ -186,7 +189,7 @@ func testUnavailable(t *testing.T, open Open) {
 	w, p := open(t), NewPlace()
 	m := mustResult(t, p, 0, 0, 1, 2)
 	p.setFault(objects.ErrUnavailable)
-	refused(t, w, m, p, warehouse.ErrUnavailable)
+	_ = refused(t, w, m, p, warehouse.ErrUnavailable)
 	p.setFault(nil)
 	load(t, w, m, p, true)
 }

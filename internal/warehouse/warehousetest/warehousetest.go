@@ -14,7 +14,7 @@ import (
 )
 
 // Open gives an empty warehouse, and again the same one for the same test, once
-// the one before was closed, as after a restart.
+// the one before was closed, as after a restart. It is called concurrently.
 type Open func(t *testing.T) warehouse.Warehouse
 
 // Run runs the suite.
@@ -49,7 +49,10 @@ func Run(t *testing.T, open Open) {
 		"ClosesTwiceAndEndsQueries":  testClose,
 		"CancelledCallsChangeNothng": testCancelled,
 	} {
-		t.Run(name, func(t *testing.T) { test(t, open) })
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, open)
+		})
 	}
 }
 
@@ -87,12 +90,12 @@ func try(ctx context.Context, w warehouse.Warehouse, statement string, l warehou
 // want compares an answer with rows that are printed alike.
 func want(t *testing.T, got [][]any, rows ...[]any) {
 	t.Helper()
-	if g, w := print(got), print(rows); g != w {
+	if g, w := written(got), written(rows); g != w {
 		t.Errorf("got\n%swant\n%s", g, w)
 	}
 }
 
-func print(rows [][]any) string {
+func written(rows [][]any) string {
 	s := ""
 	for _, row := range rows {
 		for i, cell := range row {
