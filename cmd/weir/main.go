@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	_ "time/tzdata" // pipelines know time zones also where the machine does not
 )
 
 func main() {
