@@ -10,6 +10,7 @@ import (
 
 	"weir/internal/analysis"
 	"weir/internal/analysis/rollup"
+	"weir/internal/archive"
 	"weir/internal/compute"
 	"weir/internal/compute/local"
 	"weir/internal/export"
@@ -192,9 +193,16 @@ func (c *cutter) Cut(ctx context.Context, k pipeline.RunKey) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, commitTime)
 	defer cancel()
 	cut := &feed.Cut{}
-	for week := sample.WeekOf(int64(k.Start)); week <= sample.WeekOf(int64(k.End)-1); week++ {
-		record, ok, err := c.book.Week(ctx, week)
-		if err == nil && ok {
+	weeks, err := c.book.Weeks(ctx)
+	if err != nil {
+		return "", err
+	}
+	for _, week := range weeks {
+		if week.End() <= int64(k.Start) || week.Start() >= int64(k.End) {
+			continue
+		}
+		record, _, err := c.book.Week(ctx, week)
+		if err == nil {
 			err = c.commit(ctx, week)
 		}
 		if err != nil {
@@ -252,6 +260,9 @@ func (c *cutter) each(ctx context.Context, cut string, do func(sample.Week, int,
 			return err
 		}
 		for _, v := range list {
+			if v.State == journal.VolumeDropped {
+				continue // its archive holds what it will ever hold
+			}
 			if err := do(week, v.Revision, at); err != nil {
 				return err
 			}
@@ -313,14 +324,24 @@ func (w *weekArchiver) Ended(ctx context.Context, before time.Time) ([]sample.We
 
 // Archive archives a week and verifies that.
 func (w *weekArchiver) Archive(ctx context.Context, week sample.Week) error {
-	err := w.app.archiver.Archive(ctx, week, nil)
+	untold := func(archive.Progress) {}
+	err := w.app.archiver.Archive(ctx, week, untold)
 	if err == nil {
-		err = w.app.archiver.Verify(ctx, week, nil)
+		err = w.app.archiver.Verify(ctx, week, untold)
 	}
 	return err
 }
 
-// Drop drops a week that is verified.
-func (w *weekArchiver) Drop(ctx context.Context, week sample.Week) error {
+// Drop drops a week that is verified, which the run itself holds no longer.
+func (w *weekArchiver) Drop(ctx context.Context, k pipeline.RunKey, week sample.Week) error {
+	list, err := w.app.book.Volumes(ctx, week)
+	if err != nil {
+		return err
+	}
+	for _, v := range list {
+		if err := w.app.book.Unpin(ctx, week, v.Revision, holder(k)); err != nil {
+			return err
+		}
+	}
 	return w.app.archiver.Drop(ctx, week)
 }

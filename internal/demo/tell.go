@@ -54,7 +54,7 @@ func (t *tour) measure(ctx context.Context) (_ stages, err error) {
 
 // tell sums up what went in and what is where.
 func (t *tour) tell(ctx context.Context) error {
-	for _, part := range []func(context.Context) error{t.tellSources, t.tellStages, t.tellLedger, t.tellQuery} {
+	for _, part := range []func(context.Context) error{t.tellSources, t.tellStages, t.tellLedger, t.process, t.tellArchive, t.tellWarehouse, t.tellQuery} {
 		if err := part(ctx); err != nil {
 			return err
 		}
@@ -139,7 +139,7 @@ func (t *tour) tellQuery(ctx context.Context) error {
 		Selection: client.Selection{Match: `transformer_OT{source="ett"}`, Start: "2016-07-01T00:00:00Z", End: "2018-07-01T00:00:00Z"},
 		Window:    "168h", Function: "mean",
 	}
-	t.heading("A query: the transformer's oil temperature, mean of each week")
+	t.heading("A query, over weeks that are in the archive: the oil temperature's mean of each week")
 	t.printf("$ weir query '%s' --start %s --end %s --window %s --fn %s --chart\n\n", a.Match, a.Start, a.End, a.Window, a.Function)
 	var lines []output.Line
 	err := t.client.Aggregate(ctx, a, func(l *client.Line) error {

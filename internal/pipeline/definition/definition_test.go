@@ -52,7 +52,7 @@ func TestExample(t *testing.T) {
 			}},
 			{Name: "load", Kind: KindLoad, After: []string{"rollup"}, Load: &Load{"rollup"}},
 			{Name: "report", Kind: KindExport, After: []string{"load", "rollup"}, Export: &Export{"rollup", "csv", "reports"}},
-			{Name: "old", Kind: KindArchive, Archive: &Archive{28 * Day, true}},
+			{Name: "old", Kind: KindArchive, After: []string{"rollup"}, Archive: &Archive{28 * Day, true}},
 			{Name: "busiest", Kind: KindSQL, After: []string{"load"}, SQL: &SQL{"select series, max(max) from rollup group by series", "csv", "reports"}},
 			{Name: "history", Kind: KindImportHistory, ImportHistory: &ImportHistory{"cpu_usage"}},
 		},

@@ -135,7 +135,7 @@ func (s Step) source() string {
 }
 
 // graph checks the steps' names and dependencies, and adds to After what
-// "from" implies.
+// "from" and "drop" imply.
 func (r *reader) graph(steps []Step) {
 	names := make([]string, len(steps))
 	analyses := []string{}
@@ -157,6 +157,13 @@ func (r *reader) graph(steps []Step) {
 		for _, name := range s.After {
 			if byName[name] == nil {
 				r.fault(s.places["after"], "step %q comes after %q, which is no step%s", s.Name, name, meant(name, names))
+			}
+		}
+		if s.Archive != nil && s.Archive.Drop {
+			for _, name := range analyses { // they may read what it drops
+				if !slices.Contains(s.After, name) {
+					s.After = append(s.After, name)
+				}
 			}
 		}
 		from := s.source()

@@ -136,7 +136,7 @@ func (w *Worker) archive(ctx context.Context, t pipeline.Task) (any, error) {
 	for _, week := range weeks {
 		err := w.Archiver.Archive(ctx, week)
 		if err == nil && t.Step.Archive.Drop {
-			err = w.Archiver.Drop(ctx, week)
+			err = w.Archiver.Drop(ctx, t.RunKey, week)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("week %s: %w", week, err)

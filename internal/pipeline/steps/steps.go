@@ -17,6 +17,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"time"
 
 	"weir/internal/analysis"
@@ -45,8 +46,9 @@ type Archiver interface {
 	// Archive commits what was accepted, seals, writes and verifies all
 	// revisions of a week. It may be called again.
 	Archive(ctx context.Context, w sample.Week) error
-	// Drop drops the volumes of a week that are verified.
-	Drop(ctx context.Context, w sample.Week) error
+	// Drop drops the volumes of a week that are verified. The run that asks for it
+	// has read what it needs: its pin is let go.
+	Drop(ctx context.Context, k pipeline.RunKey, w sample.Week) error
 }
 
 // Options is what a Worker works with.
@@ -85,11 +87,22 @@ func (w *Worker) Do(ctx context.Context, t pipeline.Task) (pipeline.Output, erro
 	if do == nil {
 		return nil, fmt.Errorf("%w: this weir has no step %s", pipeline.ErrPermanent, t.Step.Kind)
 	}
-	out, err := do(ctx, t)
+	out, err := recovered(func() (any, error) { return do(ctx, t) })
 	if err != nil {
 		return nil, permanent(err)
 	}
 	return json.Marshal(out)
+}
+
+// recovered gives a panic as an error: a step must not end the process, whose
+// intake goes on.
+func recovered(do func() (any, error)) (out any, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("%w: the step panicked: %v\n%s", pipeline.ErrPermanent, r, debug.Stack())
+		}
+	}()
+	return do()
 }
 
 // permanent marks errors that another attempt would meet again.

@@ -77,7 +77,7 @@ func (w *weeks) Archive(_ context.Context, week sample.Week) error {
 	return w.fail
 }
 
-func (w *weeks) Drop(_ context.Context, week sample.Week) error {
+func (w *weeks) Drop(_ context.Context, _ pipeline.RunKey, week sample.Week) error {
 	w.done = append(w.done, "drop "+week.String())
 	return nil
 }

@@ -21,20 +21,17 @@ import (
 // Where no commit since then counts samples in these hours, nothing is read.
 func (s *Source) Changed(ctx context.Context, sel query.Selector, start, end int64, cut func(store.JournalID) uint64) (bool, error) {
 	touched := map[store.JournalID]journal.Snapshot{}
-	for week := sample.WeekOf(start); week <= sample.WeekOf(end-1); week++ {
-		record, ok, err := s.book.Week(ctx, week)
-		if err != nil {
+	from, to := sample.WeekOf(start), sample.WeekOf(end-1)
+	for _, j := range s.book.Journals() {
+		id := j.ID()
+		if id.Week < from || id.Week > to {
+			continue
+		}
+		if err := j.Refresh(ctx); err != nil {
 			return false, err
 		}
-		for partition := range record.Partitions {
-			id := store.JournalID{Week: week, Partition: partition}
-			j := s.book.Journal(id)
-			if err := j.Refresh(ctx); err != nil {
-				return false, err
-			}
-			if snapshot := j.Snapshot(); ok && countsSince(snapshot.Commits, cut(id), start, end) {
-				touched[id] = snapshot
-			}
+		if snapshot := j.Snapshot(); countsSince(snapshot.Commits, cut(id), start, end) {
+			touched[id] = snapshot
 		}
 	}
 	if len(touched) == 0 {
