@@ -66,7 +66,7 @@ func (a *App) discardWeek(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	for _, v := range volumes {
-		if err := a.book.DropVolume(r.Context(), week, v.Revision, time.Now()); err != nil {
+		if err := a.book.DiscardVolume(r.Context(), week, v.Revision, time.Now()); err != nil {
 			return err
 		}
 	}

@@ -108,45 +108,16 @@ func (b *Book) seal(ctx context.Context, id store.JournalID, revision int) error
 	return err
 }
 
-// DropVolume removes a sealed volume's items for good, unless a pin holds them.
-// Its record says so first, then the table goes: cut short in between, it is
-// called again and goes on. The journals stay: what they name is not stored
-// again, whatever is delivered again (law 7).
-func (b *Book) DropVolume(ctx context.Context, w sample.Week, revision int, now time.Time) error {
-	id := VolumeID{w, revision}
-	v, err := b.turn(ctx, id, func(v *VolumeRecord) (bool, error) {
-		switch pins := v.holding(now); {
-		case v.State == VolumeDropped:
-			return false, nil
-		case v.State == VolumeOpen:
-			return false, fmt.Errorf("volume %s: %w; seal it first", id, ErrOpen)
-		case len(pins) > 0:
-			return false, fmt.Errorf("volume %s: %w by %s until %s", id, ErrPinned, pins[0].Holder, pins[0].Expires.UTC().Format(time.RFC3339))
-		}
-		v.State, v.Pins = VolumeDropped, nil
-		return true, nil
-	})
-	if err != nil {
-		return err
-	}
-	return b.store.Drop(ctx, v.Table)
-}
-
 // Pin holds a cut of a volume for somebody, positions by partition, or holds
-// it on. It is refused with ErrRemoved where what the cut names may be gone.
+// it on. It is refused with ErrRemoved where what the cut names may be gone, and
+// no archive has it.
 func (b *Book) Pin(ctx context.Context, w sample.Week, revision int, pin Pin, now time.Time) error {
 	id := VolumeID{w, revision}
 	_, err := b.turn(ctx, id, func(v *VolumeRecord) (bool, error) {
-		if v.State == VolumeDropped {
-			return false, fmt.Errorf("volume %s: %w: it was dropped", id, ErrRemoved)
+		if v.Serves(pin.Cut) == FromNowhere {
+			return false, fmt.Errorf("volume %s: %w: it is %s, swept up to %d, and the cut is at %d", id, ErrRemoved, v.State, v.Removed, pin.Cut)
 		}
-		for partition, removed := range v.Removed {
-			if at(pin.Cut, partition) < removed {
-				return false, fmt.Errorf("volume %s: %w: partition %d is swept up to %d, and the cut is at %d",
-					id, ErrRemoved, partition, removed, at(pin.Cut, partition))
-			}
-		}
-		v.Pins = slices.DeleteFunc(v.holding(now), func(p Pin) bool { return p.Holder == pin.Holder })
+		v.Pins = slices.DeleteFunc(v.live(now), func(p Pin) bool { return p.Holder == pin.Holder })
 		v.Pins = append(v.Pins, pin)
 		return true, nil
 	})

@@ -41,9 +41,9 @@ func liveLife(seed uint64, broken lifeBreakage) *lifeWorld {
 		}
 		p := processes[current]
 		if p.idle {
-			p.doing = lifeTask(w.rng.IntN(100))
+			p.doing = w.task()
 		}
-		if !p.resume(lifeChance(w.rng.IntN(400))) {
+		if !p.resume(lifeChance(w.rng.IntN(400 + w.calm))) {
 			w.counts["crashes"]++
 			processes[current] = nil
 		}
@@ -52,16 +52,25 @@ func liveLife(seed uint64, broken lifeBreakage) *lifeWorld {
 	return w
 }
 
-func lifeTask(n int) string {
-	for _, t := range []struct {
+// task draws what a process does next. Every other world is one of archivers,
+// so that volumes are dropped and restored again and again.
+func (w *lifeWorld) task() string {
+	type share struct {
 		below int
 		name  string
-	}{{35, "flush"}, {55, "merge"}, {59, "seal"}, {64, "drop"}, {72, "sweep"}, {77, "orphans"}, {83, "pin"}, {86, "unpin"}, {93, "held"}} {
-		if n < t.below {
-			return t.name
+	}
+	shares := []share{
+		{33, "flush"}, {52, "merge"}, {56, "seal"}, {60, "discard"}, {63, "archive"}, {66, "verify"}, {68, "drop"}, {70, "restore"},
+		{76, "sweep"}, {80, "orphans"}, {85, "pin"}, {87, "unpin"}, {94, "held"}, {100, "read"},
+	}
+	if w.archivers {
+		shares = []share{
+			{15, "flush"}, {25, "merge"}, {28, "seal"}, {40, "archive"}, {51, "verify"}, {64, "drop"}, {83, "restore"},
+			{86, "sweep"}, {88, "orphans"}, {92, "pin"}, {93, "unpin"}, {96, "held"}, {100, "read"},
 		}
 	}
-	return "read"
+	n := w.rng.IntN(100)
+	return shares[slices.IndexFunc(shares, func(s share) bool { return n < s.below })].name
 }
 
 func lifeChance(n int) lifeOutcome {
@@ -96,7 +105,7 @@ func (w *lifeWorld) finishLife(zombies []*lifeProcess) {
 		for range 60 {
 			run(p, "flush", "merge")
 		}
-		run(p, "orphans", "sweep", "orphans", "read")
+		run(p, "orphans", "sweep", "orphans", "archive", "verify", "drop", "read", "restore", "read")
 		for range w.pins {
 			run(p, "held")
 		}
@@ -219,9 +228,14 @@ func TestLifeLawsFailWhenBroken(t *testing.T) {
 		"FivePinsAreNotSeen":             {5, "misses an item", lifeBreakage{hidePins: true}},
 		"FiveRecordsAreTurnedBlindly":    {5, "", lifeBreakage{blindPut: true}},
 		"FiveRemovedBeforeTheRecord":     {5, "before its record says so", lifeBreakage{removeUnsaid: true}},
+		"FiveArchivedBeforeTheSeal":      {5, "", lifeBreakage{archiveEarly: true}},
+		"FiveAnotherArchiveIsVerified":   {5, "is verified, and is not", lifeBreakage{verifyAny: true}},
+		"FiveDroppedUnverified":          {5, "that is not verified", lifeBreakage{dropUnverified: true}},
+		"FiveRestoredIntoTheSameTable":   {5, "", lifeBreakage{restoreSame: true}},
+		"FiveRestoredServesEveryCut":     {5, "", lifeBreakage{restoreUncut: true}},
 		"SixClassesShareAHorizon":        {6, "a reader finds", lifeBreakage{oneHorizon: true}},
 		"SixCommitsAreReversed":          {6, "a reader finds", lifeBreakage{reversed: true}},
-		"SevenADropForgetsMessages":      {7, "stored again", lifeBreakage{forgetDropped: true}},
+		"SevenADropForgetsMessages":      {7, "", lifeBreakage{forgetDropped: true}},
 		"SevenADropForgetsTotals":        {7, "were sent", lifeBreakage{forgetTotals: true}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -254,7 +268,8 @@ func TestLivesReachWhatTheyAreFor(t *testing.T) {
 		t.Logf("in %d interleavings: %v", runs, counts)
 		for what, least := range map[string]int{
 			"commits": 5 * runs, "merges": 2 * runs, "merges that do not count": 10, "merges that are spared": 10, "seals": runs, "drops": 20,
-			"drops that a pin refused": 10, "pins that are refused": 10, "replaced items removed": runs, "orphans removed": runs,
+			"drops that a pin refused": 10, "drops of what is not verified": 10, "archives": runs, "archives that another was before": 3,
+			"archives that are damaged": 10, "verified": 20, "restores": 10, "readings of archives": 20, "drops of a restored table": 3, "pins that are refused": 10, "replaced items removed": runs, "orphans removed": runs,
 			"flushes written anew": 10, "fenced workers": runs, "journals taken over": 2 * runs, "crashes": runs, "zombies": runs,
 			"readers that started again": 5, "readings": 5 * runs, "readings of held cuts": runs, "late messages": runs,
 			"deliveries of what is named already": 5 * runs, "deliveries of what is named already after a drop": runs,

@@ -102,13 +102,26 @@ func (w *lifeWorld) acceptMerge(m *lifeModel, position uint64, e *Entry) []byte 
 	return e.Encode(nil)
 }
 
+// lifeTableOf says whether a table is, or was restored as, that of a volume.
+func lifeTableOf(table, base string) bool {
+	return table == base || strings.HasPrefix(table, base+"_v")
+}
+
 // named watches that what an entry names is there, unless its table was dropped.
 func (w *lifeWorld) named(m *lifeModel, law, revision int, key store.ItemKey, i Item) {
 	m.current[key], m.of[key] = i, revision
-	table := VolumeID{lifeWeek, revision}.table()
-	if w.tables[table][key] == nil && !w.gone[table] {
-		w.violate(law, "item %v of table %s is named, which is not there", key, table)
+	base := VolumeID{lifeWeek, revision}.table()
+	for table, items := range w.tables {
+		if items[key] != nil && lifeTableOf(table, base) {
+			return
+		}
 	}
+	for table := range w.gone {
+		if lifeTableOf(table, base) {
+			return
+		}
+	}
+	w.violate(law, "item %v of table %s is named, which is not there", key, base)
 }
 
 func (w *lifeWorld) acceptCommit(m *lifeModel, position uint64, c *Commit) {

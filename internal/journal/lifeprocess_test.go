@@ -70,7 +70,7 @@ func (p *lifeProcess) call(what string, do func(*lifeWorld) error) error {
 		_ = do(p.world)
 		return errLifeSilence
 	case lifeDefer:
-		if what == "append" || what == "put" || what == "write" || what == "delete" || what == "drop" || what == "ensure" {
+		if what == "append" || what == "put" || what == "write" || what == "delete" || what == "drop" || what == "ensure" || what == "object" {
 			p.world.late = append(p.world.late, func() {
 				if do(p.world) == nil {
 					p.world.counts["calls that arrive after their error"]++
@@ -94,6 +94,9 @@ func (p *lifeProcess) act(ctx context.Context) {
 	revision := 0
 	if vs := w.volumes(); len(vs) > 0 {
 		revision = len(vs) - 1 - w.rng.IntN(min(2, len(vs)))
+		if w.archivers {
+			revision = w.rng.IntN(min(2, len(vs)))
+		}
 	}
 	partition := w.rng.IntN(lifePartitions)
 	switch p.doing {
@@ -103,9 +106,27 @@ func (p *lifeProcess) act(ctx context.Context) {
 		_ = p.merge(ctx, partition)
 	case "seal":
 		_ = p.book.SealVolume(ctx, lifeWeek, revision)
-	case "drop":
-		if err := p.book.DropVolume(ctx, lifeWeek, revision, w.now()); errors.Is(err, ErrPinned) {
+	case "drop", "discard":
+		drop := p.book.DropVolume
+		if p.doing == "discard" {
+			drop = p.book.DiscardVolume
+		}
+		if w.broken.dropUnverified {
+			drop = p.dropUnverified
+		}
+		switch err := drop(ctx, lifeWeek, revision, w.now()); {
+		case errors.Is(err, ErrPinned):
 			w.counts["drops that a pin refused"]++
+		case errors.Is(err, ErrUnverified):
+			w.counts["drops of what is not verified"]++
+		}
+	case "archive":
+		p.archive(ctx, VolumeID{lifeWeek, revision})
+	case "verify":
+		p.verify(ctx, VolumeID{lifeWeek, revision})
+	case "restore":
+		if p.restore(ctx, VolumeID{lifeWeek, revision}) == nil {
+			w.counts["restores"]++
 		}
 	case "sweep":
 		if cut, err := p.cut(ctx); err == nil {

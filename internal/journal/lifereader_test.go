@@ -48,8 +48,8 @@ func (p *lifeProcess) cut(ctx context.Context) (cut []uint64, err error) {
 	return cut, nil
 }
 
-// read gives what a cut names in revisions.
-func (p *lifeProcess) read(ctx context.Context, cut []uint64, revisions map[int]bool) (string, error) {
+// read gives what a cut names of volumes, each from its one source.
+func (p *lifeProcess) read(ctx context.Context, cut []uint64, volumes map[int]VolumeRecord) (string, error) {
 	var best [lifePartitions]map[lifeSpot]lifeRow
 	for partition, at := range cut {
 		best[partition] = map[lifeSpot]lifeRow{}
@@ -58,15 +58,33 @@ func (p *lifeProcess) read(ctx context.Context, cut []uint64, revisions map[int]
 			return "", err
 		}
 		for n := range s.Items.All() {
-			if !revisions[n.Revision] {
+			v, ok := volumes[n.Revision]
+			if !ok || v.Serves(cut) != FromTable {
 				continue
 			}
-			rows, err := p.rows(ctx, VolumeID{lifeWeek, n.Revision}.table(), n)
+			rows, err := p.rows(ctx, v.Table, n)
 			if err != nil {
 				return "", err
 			}
 			for _, r := range rows {
 				lifeOffer(best[partition], r)
+			}
+		}
+	}
+	for _, v := range volumes {
+		switch v.Serves(cut) {
+		case FromNowhere:
+			return "", errLifeMissing
+		case FromArchive:
+			rows, err := p.object(v.Archive.Manifest)
+			if err != nil {
+				return "", err
+			}
+			p.world.counts["readings of archives"]++
+			for partition := range rows {
+				for _, r := range rows[partition] {
+					lifeOffer(best[partition], r)
+				}
 			}
 		}
 	}
@@ -79,14 +97,14 @@ func (p *lifeProcess) read(ctx context.Context, cut []uint64, revisions map[int]
 		}
 	}
 	if p.world.broken.believeAll {
-		p.believeAll(best, revisions)
+		p.believeAll(best, volumes)
 	}
 	return lifeText(best), nil
 }
 
 // believeAll takes all that the tables have: law 1, broken.
-func (p *lifeProcess) believeAll(best [lifePartitions]map[lifeSpot]lifeRow, revisions map[int]bool) {
-	for r := range revisions {
+func (p *lifeProcess) believeAll(best [lifePartitions]map[lifeSpot]lifeRow, volumes map[int]VolumeRecord) {
+	for r := range volumes {
 		for key, body := range p.world.tables[VolumeID{lifeWeek, r}.table()] {
 			var rows []lifeRow
 			if err := json.Unmarshal(body, &rows); err != nil {
@@ -99,16 +117,24 @@ func (p *lifeProcess) believeAll(best [lifePartitions]map[lifeSpot]lifeRow, revi
 	}
 }
 
-// standing gives the revisions that are not dropped. The cut is taken before.
-func (p *lifeProcess) standing(ctx context.Context) (map[int]bool, error) {
+// standing gives the volumes that something serves at a cut, which was taken before.
+func (p *lifeProcess) standing(ctx context.Context, cut []uint64) (map[int]VolumeRecord, error) {
 	vs, err := p.book.Volumes(ctx, lifeWeek)
-	out := map[int]bool{}
+	out := map[int]VolumeRecord{}
 	for _, v := range vs {
-		if v.State != VolumeDropped {
-			out[v.Revision] = true
+		if v.Serves(cut) != FromNowhere {
+			out[v.Revision] = v
 		}
 	}
 	return out, err
+}
+
+func lifeRevisions(volumes map[int]VolumeRecord) map[int]bool {
+	out := map[int]bool{}
+	for r := range volumes {
+		out[r] = true
+	}
+	return out
 }
 
 func lifeMisses(err error) bool {
@@ -122,17 +148,17 @@ func (p *lifeProcess) readNow(ctx context.Context) {
 		if err != nil {
 			return
 		}
-		revisions, err := p.standing(ctx)
+		volumes, err := p.standing(ctx, cut)
 		if err != nil {
 			return
 		}
-		got, err := p.read(ctx, cut, revisions)
+		got, err := p.read(ctx, cut, volumes)
 		if lifeMisses(err) {
 			p.world.counts["readers that started again"]++
 			continue
 		}
 		if err == nil {
-			p.compare(got, cut, revisions)
+			p.compare(got, cut, lifeRevisions(volumes))
 		}
 		return
 	}
@@ -156,17 +182,17 @@ func (p *lifeProcess) pin(ctx context.Context) {
 	if err != nil {
 		return
 	}
+	volumes, err := p.standing(ctx, cut)
+	if err != nil || len(volumes) == 0 {
+		return
+	}
 	if w.rng.IntN(3) == 0 { // one that is old by now
 		for i := range cut {
 			cut[i] -= min(cut[i], uint64(w.rng.IntN(8)))
 		}
 	}
-	revisions, err := p.standing(ctx)
-	if err != nil || len(revisions) == 0 {
-		return
-	}
-	pin := &lifePin{Pin: Pin{Holder: fmt.Sprint(p.name, " ", w.rng.Uint64()), Cut: cut, Expires: w.now().Add(time.Duration(50+w.rng.IntN(600)) * time.Second)}, revisions: revisions}
-	for r := range revisions {
+	pin := &lifePin{Pin: Pin{Holder: fmt.Sprint(p.name, " ", w.rng.Uint64()), Cut: cut, Expires: w.now().Add(time.Duration(50+w.rng.IntN(600)) * time.Second)}, revisions: lifeRevisions(volumes)}
+	for r := range volumes {
 		if err := p.book.Pin(ctx, lifeWeek, r, pin.Pin, w.now()); err != nil {
 			if errors.Is(err, ErrRemoved) {
 				w.counts["pins that are refused"]++
@@ -181,7 +207,17 @@ func (p *lifeProcess) pin(ctx context.Context) {
 // readHeld is law 5: at a cut that is held there is at any time what there was.
 func (p *lifeProcess) readHeld(ctx context.Context, pin *lifePin) {
 	w := p.world
-	got, err := p.read(ctx, pin.Cut, pin.revisions)
+	vs, err := p.book.Volumes(ctx, lifeWeek)
+	if err != nil {
+		return
+	}
+	volumes := map[int]VolumeRecord{}
+	for _, v := range vs {
+		if pin.revisions[v.Revision] {
+			volumes[v.Revision] = v
+		}
+	}
+	got, err := p.read(ctx, pin.Cut, volumes)
 	if !slices.Contains(w.pins, pin) || !pin.Expires.After(w.now()) {
 		return // let go of meanwhile
 	}

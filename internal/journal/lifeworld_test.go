@@ -46,6 +46,12 @@ type lifeBreakage struct {
 	reversed      bool // 6: the reader takes earlier commits for later ones
 	forgetDropped bool // 7: a drop takes the journal's entries with it: messages
 	forgetTotals  bool // 7: and their counts
+
+	archiveEarly   bool // 5: an archive is of a cut before the seal
+	verifyAny      bool // 5: what was verified is taken to be the archive that is named by then
+	dropUnverified bool // 5: a drop does not ask whether the archive was verified
+	restoreSame    bool // 5: a restore fills the table that was dropped
+	restoreUncut   bool // 5: a restored table is taken to serve every cut
 }
 
 // lifeRow is a sample and all that law 6 orders it by, but for the place in the flush.
@@ -84,6 +90,7 @@ type lifeWorld struct {
 	broken   lifeBreakage
 	tables   map[string]map[store.ItemKey][]byte
 	gone     map[string]bool // tables that were dropped
+	objects  map[string]lifeRows
 	records  map[string]store.Record
 	logs     map[store.JournalID][][]byte
 	late     []func()
@@ -93,7 +100,10 @@ type lifeWorld struct {
 	stamp    message.Stamp
 	value    int
 	clock    int
-	counts   map[string]int
+
+	archivers bool // they archive more than they flush
+	calm      int  // fewer calls fail
+	counts    map[string]int
 
 	violations map[int]string
 }
@@ -103,8 +113,11 @@ const lifePartitions, lifeWeek = 2, sample.Week(2922)
 func newLifeWorld(seed uint64, broken lifeBreakage) *lifeWorld {
 	w := &lifeWorld{
 		rng: rand.New(rand.NewPCG(seed, 7)), broken: broken, tables: map[string]map[store.ItemKey][]byte{},
-		gone: map[string]bool{}, records: map[string]store.Record{}, logs: map[store.JournalID][][]byte{},
+		gone: map[string]bool{}, objects: map[string]lifeRows{}, records: map[string]store.Record{}, logs: map[store.JournalID][][]byte{},
 		counts: map[string]int{}, violations: map[int]string{},
+	}
+	if w.archivers = seed%2 == 1; w.archivers {
+		w.calm = 400
 	}
 	for p := range w.models {
 		w.models[p] = lifeModel{named: map[message.ID]bool{}, current: map[store.ItemKey]Item{}, of: map[store.ItemKey]int{}, retired: map[store.ItemKey]uint64{}}
@@ -145,11 +158,11 @@ func (s lifeStore) Names(context.Context) (names []string, err error) {
 
 func (s lifeStore) Drop(_ context.Context, table string) error {
 	return s.p.call("drop", func(w *lifeWorld) error {
-		said := false
+		needed := false
 		for _, v := range w.volumes() {
-			said = said || v.Table == table && v.State == VolumeDropped
+			needed = needed || v.Table == table && v.State != VolumeDropped || v.Restoring == table
 		}
-		if !said && w.tables[table] != nil {
+		if needed && w.tables[table] != nil {
 			w.violate(5, "table %s is dropped before its record says so", table)
 		}
 		if w.tables[table] != nil {
@@ -350,6 +363,7 @@ func (s lifeStore) Put(_ context.Context, key string, value []byte, version uint
 		if w.broken.removeUnsaid && (s.p.doing == "sweep" || s.p.doing == "drop") {
 			return nil
 		}
+		w.watchTurn(key, value)
 		w.records[key] = r
 		return nil
 	})

@@ -33,6 +33,9 @@ type State struct {
 	horizon Horizons
 	samples uint64
 	merged  MergeCounts
+
+	seals       []uint64       // by revision: the position behind its seal
+	overwritten map[int]uint64 // by revision: by merges
 }
 
 // Placed is a commit and its position: together they order it. It is never
@@ -71,7 +74,7 @@ func newState() *State {
 		handles: map[string]sample.Handle{},
 		shards:  map[sample.Shard][]Registration{},
 		lives:   map[message.Life]Numbers{},
-		flushes: map[store.FlushID]struct{}{},
+		flushes: map[store.FlushID]struct{}{}, overwritten: map[int]uint64{},
 	}
 }
 
@@ -99,6 +102,7 @@ func (s *State) apply(e *Entry) ([]Registered, error) {
 	case kindSeal:
 		if e.Seal.Revision == s.revision { // a second seal says nothing
 			s.revision++
+			s.seals = append(s.seals, s.next+1)
 		}
 	}
 	s.next++
@@ -182,6 +186,7 @@ func (s *State) merge(m *Merge) error {
 	}
 	s.merged.Merges++
 	s.merged.Overwritten += m.Overwritten
+	s.overwritten[m.Revision] += m.Overwritten
 	return nil
 }
 

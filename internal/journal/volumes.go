@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -29,6 +28,9 @@ type VolumeRecord struct {
 	Swept   []uint64 `json:"swept,omitempty"`
 	Pins    []Pin    `json:"pins,omitempty"`
 
+	Archive   *Archive `json:"archive,omitempty"`
+	Restoring string   `json:"restoring,omitempty"` // of a dropped volume: the table that is being filled from its archive
+
 	version uint64 // of the store's record
 }
 
@@ -37,9 +39,11 @@ type VolumeState string
 
 // The states of a volume.
 const (
-	VolumeOpen    VolumeState = "open"    // it takes items
-	VolumeSealed  VolumeState = "sealed"  // every partition's journal has sealed the revision
-	VolumeDropped VolumeState = "dropped" // its items are removed, or going
+	VolumeOpen     VolumeState = "open"     // it takes items
+	VolumeSealed   VolumeState = "sealed"   // every partition's journal has sealed the revision
+	VolumeArchived VolumeState = "archived" // an archive is written, and the record names it
+	VolumeVerified VolumeState = "verified" // it was read back, and is equal to the volume
+	VolumeDropped  VolumeState = "dropped"  // its items are removed, or going
 )
 
 // Pin is a cut that somebody holds: until it ends, nothing is removed that the
@@ -112,7 +116,7 @@ func (b *Book) Volumes(ctx context.Context, w sample.Week) ([]VolumeRecord, erro
 // EnsureVolume makes a volume unless it was made: its table, then the record
 // that names it. A table that was dropped is never made anew: who finds the
 // record makes nothing, and who made the table and then finds that another's
-// record is dropped already takes it back.
+// record is dropped already, or restored elsewhere, takes it back.
 func (b *Book) EnsureVolume(ctx context.Context, w sample.Week, revision int) (VolumeRecord, error) {
 	id := VolumeID{w, revision}
 	v, err := b.Volume(ctx, w, revision)
@@ -130,8 +134,8 @@ func (b *Book) EnsureVolume(ctx context.Context, w sample.Week, revision int) (V
 	if made {
 		return v, nil
 	}
-	if v, err = b.Volume(ctx, w, revision); err == nil && v.State == VolumeDropped {
-		err = b.store.Drop(ctx, v.Table)
+	if v, err = b.Volume(ctx, w, revision); err == nil && (v.State == VolumeDropped || v.Table != id.table()) {
+		err = b.store.Drop(ctx, id.table())
 	}
 	return v, err
 }
@@ -168,9 +172,4 @@ func (b *Book) turn(ctx context.Context, id VolumeID, change func(*VolumeRecord)
 		}
 	}
 	return VolumeRecord{}, fmt.Errorf("volume %s: %w: its record was turned by others %d times", id, store.ErrUnavailable, maxTurns)
-}
-
-// holding gives the pins of a record that have not expired.
-func (v *VolumeRecord) holding(now time.Time) []Pin {
-	return slices.DeleteFunc(slices.Clone(v.Pins), func(p Pin) bool { return !p.Expires.After(now) })
 }

@@ -208,7 +208,7 @@ func TestADropThatWasCutShortIsFinished(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := r.book.DropVolume(t.Context(), r.week, 0, r.clock); err != nil {
+	if err := r.book.DiscardVolume(t.Context(), r.week, 0, r.clock); err != nil {
 		t.Fatal(err)
 	}
 	if err := r.store.Ensure(t.Context(), v.Table); err != nil { // as if its drop had not happened

@@ -327,7 +327,7 @@ func (r *rig) drop(week sample.Week) {
 	r.must(err)
 	for _, v := range volumes {
 		if v.State == journal.VolumeSealed {
-			r.must(r.book.DropVolume(r.t.Context(), week, v.Revision, time.Now()))
+			r.must(r.book.DiscardVolume(r.t.Context(), week, v.Revision, time.Now()))
 			r.dropped[journal.VolumeID{Week: week, Revision: v.Revision}] = true
 			r.counts["drops"]++
 			return

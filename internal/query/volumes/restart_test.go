@@ -120,7 +120,7 @@ func TestWhatIsReplacedEachTimeItIsReadIsUnavailable(t *testing.T) {
 			if times++; times < tries || !dropped {
 				return nil
 			}
-			return errors.Join(r.book.SealVolume(t.Context(), unitWeek, 0), r.book.DropVolume(t.Context(), unitWeek, 0, time.Now()))
+			return errors.Join(r.book.SealVolume(t.Context(), unitWeek, 0), r.book.DiscardVolume(t.Context(), unitWeek, 0, time.Now()))
 		}}
 		_, err = r.read("m", unitAt(0), unitAt(10))
 		if errors.Is(err, query.ErrUnavailable) != dropped || errors.Is(err, store.ErrCorrupt) == dropped || times != tries {
