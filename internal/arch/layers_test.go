@@ -60,6 +60,8 @@ func homes() map[string]home {
 		"internal/analysis": {layer: port, may: []string{sample, "internal/jsonline", "internal/result"}},
 		"internal/journal":  {layer: core, may: []string{store, sample, block, message}},
 		"internal/catalog":  {layer: core, may: []string{journal, store, sample}},
+		"internal/settle":   {layer: core, may: []string{sample, block}},
+		"internal/archive":  {layer: core, may: []string{journal, store, objects, block, sample, "internal/settle"}},
 		"internal/gateway":  {layer: service},
 		"internal/worker":   {layer: service},
 		"internal/merge":    {layer: service},

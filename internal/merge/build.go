@@ -7,6 +7,7 @@ import (
 	"weir/internal/block"
 	"weir/internal/journal"
 	"weir/internal/sample"
+	"weir/internal/settle"
 	"weir/internal/store"
 )
 
@@ -17,7 +18,7 @@ type builder struct {
 	small   bool // pack as small as can be
 	handles func(from, to sample.Shard) []sample.Handle
 
-	collector collector
+	collector settle.Collector
 	scratch   block.Batch
 	items     []store.Item
 }
@@ -67,7 +68,7 @@ func (b *builder) build(inputs []journal.Named, bodies [][]byte) error {
 	buckets := b.entry.Buckets
 	for r := from.Range(buckets); r < buckets && sample.FirstShard(r, buckets) < to; r++ {
 		first, end := sample.FirstShard(r, buckets), sample.FirstShard(r+1, buckets)
-		b.collector.reset()
+		b.collector.Reset()
 		var handles []sample.Handle
 		for i := range inputs {
 			n := &inputs[i]
@@ -86,10 +87,10 @@ func (b *builder) build(inputs []journal.Named, bodies [][]byte) error {
 					return &unreadable{*n, err}
 				}
 			}
-			b.collector.add(&b.scratch, n.Position)
+			b.collector.Add(&b.scratch, n.Position)
 		}
-		batch := b.collector.batch()
-		b.entry.Overwritten += b.collector.overwritten
+		batch := b.collector.Batch()
+		b.entry.Overwritten += b.collector.Overwritten()
 		if batch.Samples() == 0 {
 			continue
 		}
@@ -116,7 +117,7 @@ func (b *builder) add(key store.ItemKey, batch *block.Batch) error {
 		if batch.Samples() < 2 {
 			return fmt.Errorf("%w: an item of %d bytes for a sample", store.ErrTooLarge, len(body))
 		}
-		for _, half := range halves(batch) {
+		for _, half := range settle.Halves(batch) {
 			if err := b.add(key, half); err != nil {
 				return err
 			}
@@ -131,37 +132,4 @@ func (b *builder) add(key store.ItemKey, batch *block.Batch) error {
 		Bucket: key.Bucket, Span: key.Span, Part: key.Part, Samples: uint32(batch.Samples()), Bytes: uint32(len(body)),
 	})
 	return nil
-}
-
-// halves divides a batch of registered series in two of about half its
-// samples, by series where there are several, else by time.
-func halves(b *block.Batch) [2]*block.Batch {
-	middle := b.Samples() / 2
-	var out [2]*block.Batch
-	for h, bounds := range [2][2]int{{0, middle}, {middle, b.Samples()}} {
-		half := &block.Batch{}
-		for i, handle := range b.Handles {
-			start, end := b.Run(i)
-			if b.Runs() > 1 { // whole runs: where they begin says which half
-				if start < bounds[0] || start >= bounds[1] && h == 0 {
-					continue
-				}
-			} else {
-				start, end = bounds[0], bounds[1]
-			}
-			part(half, b, i, start, end)
-			half.EndRun(handle, b.Kinds[i])
-		}
-		out[h] = half
-	}
-	return out
-}
-
-// part appends samples start to end of a run to a batch.
-func part(to, b *block.Batch, run, start, end int) {
-	for i := start; i < end; i++ {
-		to.AddSample(sample.Sample{Time: b.Times[i], Value: b.Value(b.Kinds[run], i), Quality: b.Quality(i)})
-	}
-	to.Versions = append(to.Versions, b.Versions[start:end]...)
-	to.Positions = append(to.Positions, b.Positions[start:end]...)
 }

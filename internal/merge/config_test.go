@@ -8,6 +8,7 @@ import (
 
 	"weir/internal/block"
 	"weir/internal/sample"
+	"weir/internal/settle"
 )
 
 func TestValidateNamesTheKey(t *testing.T) {
@@ -65,7 +66,7 @@ func TestHalvesHoldTheWhole(t *testing.T) {
 			b.EndRun(sample.Handle(run), sample.String)
 		}
 		samples := 0
-		for _, half := range halves(b) {
+		for _, half := range settle.Halves(b) {
 			if err := half.Validate(); err != nil || half.Samples() == b.Samples() {
 				t.Errorf("%d runs: a half of %d samples, %v", runs, half.Samples(), err)
 			}

@@ -1,4 +1,9 @@
-package merge
+// Package settle brings the samples of many items together by series, and
+// decides between those of one series and time by the total order (law 6).
+//
+// It is where merges and archives agree on what a volume holds. It refuses to
+// know where items come from or go to, and imports block and sample alone.
+package settle
 
 import (
 	"cmp"
@@ -8,9 +13,10 @@ import (
 	"weir/internal/sample"
 )
 
-// collector brings the runs of many items together by series: one run a
-// series, sorted by time, one sample a time. It keeps its memory.
-type collector struct {
+// Collector brings the runs of many items together by series: one run a
+// series, sorted by time, one sample a time. It keeps its memory. It is not safe
+// for concurrent use.
+type Collector struct {
 	runs        []piece
 	times       []int64
 	bits        []uint64
@@ -32,18 +38,19 @@ type piece struct {
 	start, end int
 }
 
-func (c *collector) reset() {
+// Reset forgets what was added.
+func (c *Collector) Reset() {
 	clear(c.texts)
-	*c = collector{
+	*c = Collector{
 		runs: c.runs[:0], times: c.times[:0], bits: c.bits[:0], qualities: c.qualities[:0],
 		versions: c.versions[:0], positions: c.positions[:0], texts: c.texts[:0],
 		order: c.order, out: c.out,
 	}
 }
 
-// add takes an item's batch. position is that of the entry that names it, for
+// Add takes an item's batch. position is that of the entry that names it, for
 // a batch that does not say its samples' own.
-func (c *collector) add(b *block.Batch, position uint64) {
+func (c *Collector) Add(b *block.Batch, position uint64) {
 	base := len(c.times)
 	for i, h := range b.Handles {
 		start, end := b.Run(i)
@@ -77,7 +84,7 @@ func extend[T any](to, column []T, n int, missing T) []T {
 }
 
 // addTexts appends the values of a batch that has strings among them.
-func (c *collector) addTexts(b *block.Batch) {
+func (c *Collector) addTexts(b *block.Batch) {
 	base := uint64(len(c.texts))
 	c.texts = append(c.texts, b.Texts...)
 	for i, kind := range b.Kinds {
@@ -91,10 +98,14 @@ func (c *collector) addTexts(b *block.Batch) {
 	}
 }
 
-// batch gives all that was added as one batch, in order of handles. It is
+// Batch gives all that was added as one batch, in order of handles. It is
 // valid until the next call.
-func (c *collector) batch() *block.Batch {
-	slices.SortStableFunc(c.runs, func(a, b piece) int { return cmp.Compare(a.handle, b.handle) })
+func (c *Collector) Batch() *block.Batch { return c.By(cmp.Compare[sample.Handle]) }
+
+// By is Batch in another order of handles.
+func (c *Collector) By(compare func(a, b sample.Handle) int) *block.Batch {
+	slices.SortStableFunc(c.runs, func(a, b piece) int { return compare(a.handle, b.handle) })
+	c.overwritten = 0
 	b := &c.out
 	b.Reset()
 	b.Versions, b.Positions = c.grown(b.Versions), c.grown(b.Positions)
@@ -112,11 +123,11 @@ func (c *collector) batch() *block.Batch {
 	return b
 }
 
-func (c *collector) grown(column []uint64) []uint64 { return slices.Grow(column[:0], len(c.times)) }
+func (c *Collector) grown(column []uint64) []uint64 { return slices.Grow(column[:0], len(c.times)) }
 
 // series appends one series to the batch. Pieces that follow one another in
 // time, the usual case, are copied; others are sorted.
-func (c *collector) series(pieces []piece) {
+func (c *Collector) series(pieces []piece) {
 	slices.SortStableFunc(pieces, func(a, b piece) int { return cmp.Compare(c.times[a.start], c.times[b.start]) })
 	if c.ascending(pieces) {
 		for _, p := range pieces {
@@ -129,7 +140,7 @@ func (c *collector) series(pieces []piece) {
 }
 
 // ascending says whether the pieces' times ascend strictly, one after the other.
-func (c *collector) ascending(pieces []piece) bool {
+func (c *Collector) ascending(pieces []piece) bool {
 	last, any := int64(0), false
 	for _, p := range pieces {
 		for _, t := range c.times[p.start:p.end] {
@@ -142,7 +153,7 @@ func (c *collector) ascending(pieces []piece) bool {
 	return true
 }
 
-func (c *collector) copy(p piece) {
+func (c *Collector) copy(p piece) {
 	b := &c.out
 	b.Times = append(b.Times, c.times[p.start:p.end]...)
 	b.Versions = append(b.Versions, c.versions[p.start:p.end]...)
@@ -163,7 +174,7 @@ func (c *collector) copy(p piece) {
 // sorted appends the samples of pieces in order of time, of each time the one
 // that counts (law 6): the highest version, then the latest position. Two
 // samples of one commit and series never have the same time: its flush left one.
-func (c *collector) sorted(pieces []piece) {
+func (c *Collector) sorted(pieces []piece) {
 	order := c.order[:0]
 	for _, p := range pieces {
 		for i := p.start; i < p.end; i++ {
@@ -182,3 +193,10 @@ func (c *collector) sorted(pieces []piece) {
 		c.copy(piece{kind: pieces[0].kind, start: i, end: i + 1})
 	}
 }
+
+// Overwritten gives how many samples are not in the last batch, since others of
+// their series and time counted.
+func (c *Collector) Overwritten() uint64 { return c.overwritten }
+
+// Samples gives how many samples were added.
+func (c *Collector) Samples() int { return len(c.times) }
