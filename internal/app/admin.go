@@ -30,6 +30,11 @@ func (a *App) registerAdmin(mux *http.ServeMux) {
 		"POST /api/v1/queues/{queue}/dead-letters/redrive":      a.redriveAll,
 		"GET /api/v1/quarantine":                                a.serveQuarantine,
 		"GET /api/v1/status":                                    a.serveStatus,
+		"GET /api/v1/archive":                                   a.serveArchive,
+		"POST /api/v1/archive/{week}":                           a.archiveWeek,
+		"POST /api/v1/archive/{week}/verify":                    a.verifyWeek,
+		"POST /api/v1/archive/{week}/drop":                      a.dropWeek,
+		"POST /api/v1/archive/{week}/restore":                   a.restoreWeek,
 	} {
 		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
 			if err := f(w, r); err != nil {
@@ -51,6 +56,8 @@ func (a *App) explain(w http.ResponseWriter, err error) {
 		problem.Write(w, http.StatusNotFound, "Not found", err.Error())
 	case errors.Is(err, journal.ErrPinned):
 		problem.Write(w, http.StatusConflict, "In use", err.Error())
+	case errors.Is(err, journal.ErrUnverified), errors.Is(err, journal.ErrNoArchive), errors.Is(err, journal.ErrOpen):
+		problem.Write(w, http.StatusConflict, "Not in that state", err.Error())
 	case errors.Is(err, buffer.ErrFull), errors.Is(err, buffer.ErrUnavailable), errors.Is(err, store.ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
 		w.Header().Set("Retry-After", "1")
 		problem.Write(w, http.StatusServiceUnavailable, "Unavailable", err.Error())
@@ -132,7 +139,7 @@ func (a *App) serveLedger(w http.ResponseWriter, r *http.Request) error {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), a.config.Query.Timeout)
 	defer cancel()
-	l, err := ledger.Draw(ctx, &accounts{&heads{a.gateway, a.workers}, a.book, a.queues, a.queues}, start, end)
+	l, err := ledger.Draw(ctx, &accounts{a.heads(), a.book, a.queues, a.queues}, start, end)
 	if err != nil {
 		return err
 	}

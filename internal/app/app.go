@@ -20,6 +20,7 @@ import (
 	"syscall"
 	"time"
 
+	"weir/internal/archive"
 	"weir/internal/buffer"
 	"weir/internal/buffer/jetstream"
 	"weir/internal/catalog"
@@ -27,6 +28,8 @@ import (
 	"weir/internal/journal"
 	"weir/internal/merge"
 	"weir/internal/message"
+	"weir/internal/objects"
+	"weir/internal/objects/folder"
 	"weir/internal/query"
 	"weir/internal/query/volumes"
 	"weir/internal/sample"
@@ -50,19 +53,21 @@ type App struct {
 	logger  *slog.Logger
 	started time.Time
 
-	folder  *folder
-	store   store.Store
-	queues  queues
-	book    *journal.Book
-	catalog *catalog.Catalog
-	clock   *message.Clock
-	life    message.Life
-	gateway *gateway.Gateway
-	workers *worker.Pool
-	merger  *merge.Merger
-	source  *volumes.Source
-	queries *query.Handler
-	tails   *tail.Handler
+	folder   *dataFolder
+	store    store.Store
+	queues   queues
+	book     *journal.Book
+	catalog  *catalog.Catalog
+	clock    *message.Clock
+	life     message.Life
+	gateway  *gateway.Gateway
+	workers  *worker.Pool
+	merger   *merge.Merger
+	objects  objects.Objects // archives
+	archiver *archive.Archiver
+	source   *volumes.Source
+	queries  *query.Handler
+	tails    *tail.Handler
 
 	ready atomic.Bool
 }
@@ -78,7 +83,7 @@ func Inspect(ctx context.Context, c Config, version string, logger *slog.Logger)
 	return open(ctx, c, version, logger, findFolder)
 }
 
-func open(ctx context.Context, c Config, version string, logger *slog.Logger, take func(string) (*folder, error)) (*App, error) {
+func open(ctx context.Context, c Config, version string, logger *slog.Logger, take func(string) (*dataFolder, error)) (*App, error) {
 	a := &App{config: c, version: version, logger: logger, started: time.Now(), catalog: catalog.New()}
 	var err error
 	if a.folder, err = take(c.Data); err == nil {
@@ -129,7 +134,10 @@ func (a *App) open(ctx context.Context) (err error) {
 	})
 	a.source = volumes.New(volumes.Options{
 		Tables: a.store, Book: a.book, Catalog: a.catalog,
-		Heads: &heads{a.gateway, a.workers},
+		Heads: a.heads(),
+	})
+	a.archiver = archive.New(archive.Options{
+		Book: a.book, Tables: a.store, Objects: a.objects, Now: time.Now, Random: randomNumber, Commit: a.heads().Commit,
 	})
 	a.queries = query.NewHandler(query.Options{
 		Source: a.source, Limits: a.config.Query.Limits, Timeout: a.config.Query.Timeout, Now: time.Now,
@@ -141,6 +149,8 @@ func (a *App) open(ctx context.Context) (err error) {
 	})
 	return nil
 }
+
+func (a *App) heads() *heads { return &heads{a.gateway, a.workers, a.book, a.clock} }
 
 // tellIdle is how often who tails is told that nothing was committed.
 const tellIdle = 10 * time.Second
@@ -163,6 +173,11 @@ func (a *App) openDrivers(ctx context.Context) error {
 		return err
 	}
 	a.queues = driver
+	archives, err := folder.New(filepath.Join(a.config.Data, "archive"))
+	if err != nil {
+		return err
+	}
+	a.objects = archives
 	return nil
 }
 

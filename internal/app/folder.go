@@ -16,6 +16,7 @@ import (
 //	DIR/LOCK    held by the one process that works on the folder
 //	DIR/buffer  the queues
 //	DIR/store   journals, records, and a folder a volume
+//	DIR/archive weeks as Parquet
 const dataFormat = 1
 
 const (
@@ -26,15 +27,15 @@ const (
 // ErrNoFolder means that a folder holds no data of Weir's.
 var ErrNoFolder = errors.New("no data folder")
 
-// folder is a data folder that this process holds.
-type folder struct {
+// dataFolder is a data folder that this process holds.
+type dataFolder struct {
 	dir  string
 	lock *os.File
 }
 
 // findFolder opens a data folder that is there. Nothing is made where there is
 // none.
-func findFolder(dir string) (*folder, error) {
+func findFolder(dir string) (*dataFolder, error) {
 	switch _, err := os.Stat(filepath.Join(dir, formatFile)); {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, fmt.Errorf("data folder %s: %w: there is no %s in it; name a data folder with --data", dir, ErrNoFolder, formatFile)
@@ -46,7 +47,7 @@ func findFolder(dir string) (*folder, error) {
 
 // openFolder makes the data folder if it is not there, takes its lock and
 // checks its format. A folder of another format is left as it is.
-func openFolder(dir string) (*folder, error) {
+func openFolder(dir string) (*dataFolder, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("data folder: %w", err)
 	}
@@ -57,14 +58,14 @@ func openFolder(dir string) (*folder, error) {
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		return nil, errors.Join(fmt.Errorf("data folder %s is in use by another weir; stop that one, or name another folder with --data: %w", dir, err), lock.Close())
 	}
-	f := &folder{dir: dir, lock: lock}
+	f := &dataFolder{dir: dir, lock: lock}
 	if err := f.checkFormat(); err != nil {
 		return nil, errors.Join(err, f.close())
 	}
 	return f, nil
 }
 
-func (f *folder) checkFormat() error {
+func (f *dataFolder) checkFormat() error {
 	path := filepath.Join(f.dir, formatFile)
 	want := fmt.Sprintf("%s %d", formatName, dataFormat)
 	text, err := os.ReadFile(path)
@@ -81,8 +82,8 @@ func (f *folder) checkFormat() error {
 }
 
 // writeFormat puts the format down in one step that lasts.
-func (f *folder) writeFormat(path, text string) error {
-	for _, name := range []string{"buffer", "store"} {
+func (f *dataFolder) writeFormat(path, text string) error {
+	for _, name := range []string{"buffer", "store", "archive"} {
 		if _, err := os.Stat(filepath.Join(f.dir, name)); err == nil {
 			return fmt.Errorf("data folder %s holds %s, but no %s: it is not whole; restore it, or name another folder with --data", f.dir, name, formatFile)
 		}
@@ -110,4 +111,4 @@ func syncFolder(dir string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-func (f *folder) close() error { return f.lock.Close() }
+func (f *dataFolder) close() error { return f.lock.Close() }

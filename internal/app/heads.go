@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"weir/internal/buffer"
@@ -12,6 +13,7 @@ import (
 	"weir/internal/ledger"
 	"weir/internal/message"
 	"weir/internal/query/volumes"
+	"weir/internal/sample"
 	"weir/internal/store"
 	"weir/internal/worker"
 )
@@ -20,6 +22,8 @@ import (
 type heads struct {
 	gateway *gateway.Gateway
 	workers *worker.Pool
+	book    *journal.Book
+	clock   *message.Clock
 }
 
 var _ volumes.Heads = (*heads)(nil)
@@ -46,6 +50,40 @@ func (h *heads) Snapshot(ctx context.Context, id store.JournalID) (journal.Snaps
 	ctx, cancel := context.WithTimeout(ctx, snapshotTime)
 	defer cancel()
 	return h.workers.Snapshot(ctx, id)
+}
+
+// commitPause is how often Commit looks again.
+const commitPause = 20 * time.Millisecond
+
+// Commit waits until every sample of a week that was acknowledged before the
+// call is committed, and makes the workers flush for it.
+func (h *heads) Commit(ctx context.Context, week sample.Week) error {
+	if err := h.CatchUp(ctx); err != nil {
+		return err
+	}
+	now := h.clock.Now() // what was taken has an earlier stamp
+	record, ok, err := h.book.Week(ctx, week)
+	if err != nil || !ok {
+		return err
+	}
+	for partition := range record.Partitions {
+		for {
+			s, ok, err := h.Snapshot(ctx, store.JournalID{Week: week, Partition: partition})
+			if err != nil {
+				return err
+			}
+			if !ok || !slices.ContainsFunc(s.Pending, func(p journal.Pending) bool { return p.Message.Stamp <= now }) {
+				break
+			}
+			h.workers.FlushSoon()
+			select {
+			case <-time.After(commitPause):
+			case <-ctx.Done():
+				return fmt.Errorf("what was accepted of week %s is not committed yet, see the log: %w", week, ctx.Err())
+			}
+		}
+	}
+	return nil
 }
 
 // accounts is what the ledger is drawn up from.

@@ -96,6 +96,7 @@ func (a *App) startRoles() *roles {
 			a.logger.Error("merging ended", "error", err)
 		}
 	})
+	r.others.Go(func() { a.sweepArchive(workerContext) })
 	return r
 }
 

@@ -28,8 +28,9 @@ type Options struct {
 	Objects objects.Objects
 	Now     func() time.Time
 	Random  func() uint64 // numbers that nobody else is given
-	// Commit returns once all that was accepted before the call is committed.
-	Commit func(context.Context) error
+	// Commit returns once all that was accepted of a week before the call is
+	// committed.
+	Commit func(context.Context, sample.Week) error
 	// PartRows is how many rows a part has at most, about; 0 for the usual.
 	PartRows int
 }
@@ -42,7 +43,7 @@ type Archiver struct {
 	objects  objects.Objects
 	now      func() time.Time
 	random   func() uint64
-	commit   func(context.Context) error
+	commit   func(context.Context, sample.Week) error
 	partRows int
 }
 
@@ -86,7 +87,7 @@ const maxTries = 5
 // later is the next revision's. Cut short anywhere, it is called again and goes
 // on; what is verified is left as it is.
 func (a *Archiver) Archive(ctx context.Context, week sample.Week, report Report) error {
-	if err := a.commit(ctx); err != nil {
+	if err := a.commit(ctx, week); err != nil {
 		return err
 	}
 	return a.each(ctx, week, func(v journal.VolumeRecord) error { return a.archive(ctx, volumeID(&v), report) })

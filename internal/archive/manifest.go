@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 
@@ -147,7 +148,7 @@ func ReadManifest(ctx context.Context, from objects.Objects, name, sum string) (
 		return nil, fmt.Errorf("manifest %s: %w: it has %d bytes", name, ErrCorrupt, r.Size())
 	}
 	body := make([]byte, r.Size())
-	if _, err := r.ReadAt(body, 0); err != nil && err != io.EOF {
+	if _, err := r.ReadAt(body, 0); err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
 	}
 	if got := hexSum(body); got != sum {

@@ -107,7 +107,7 @@ func (w *volumeWriter) manifest(ctx context.Context) (*Manifest, error) {
 		m.Samples += p.samples
 		m.Overwritten += p.overwritten + lost
 	}
-	m.Rows, m.Series, m.Files = w.tally.rows, w.series, w.files
+	m.Rows, m.Series, m.Files = w.tally.rows, w.series, append([]File{}, w.files...)
 	m.MinTime, m.MaxTime, m.Checksum = w.tally.first, w.tally.last, w.tally.checksum.String()
 	return m, v.checkHours(w.tally, m)
 }

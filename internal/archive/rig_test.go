@@ -122,10 +122,10 @@ func (r *rig) id(partition int) store.JournalID {
 
 // archiver gives an archiver of a process of its own, on wrapped ports.
 func (r *rig) archiver(s store.Store, o objects.Objects) *Archiver {
-	book := journal.NewBook(s, len(r.writers), r.rng.Uint64, nil)
+	book := journal.NewBook(s, len(r.writers), rand.Uint64, nil)
 	return New(Options{
-		Book: book, Tables: s, Objects: o, Now: func() time.Time { return r.clock }, Random: r.rng.Uint64,
-		Commit: func(context.Context) error { return nil }, PartRows: 100,
+		Book: book, Tables: s, Objects: o, Now: func() time.Time { return r.clock }, Random: rand.Uint64,
+		Commit: func(context.Context, sample.Week) error { return nil }, PartRows: 100,
 	})
 }
 

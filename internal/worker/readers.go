@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"sync/atomic"
 
 	"weir/internal/journal"
 	"weir/internal/message"
@@ -11,12 +12,13 @@ import (
 // readers is what the readers of a process ask its workers. The workers of a
 // pool share one, so that a queue may move from one to another unnoticed.
 type readers struct {
-	seen    []*seen // by queue
+	seen    []*seen       // by queue
+	hurry   []atomic.Bool // by queue: what waits is to be flushed now
 	flushes flushes
 }
 
 func newReaders(queues int) *readers {
-	r := &readers{}
+	r := &readers{hurry: make([]atomic.Bool, queues)}
 	for range queues {
 		r.seen = append(r.seen, newSeen())
 	}
@@ -47,6 +49,14 @@ func (r *readers) Snapshot(ctx context.Context, id store.JournalID) (s journal.S
 			return s, ok, nil
 		}
 		// A head was dropped meanwhile: perhaps this one, half of it.
+	}
+}
+
+// FlushSoon makes the workers flush what waits in the heads, however young and
+// small it is. It does not wait for that.
+func (r *readers) FlushSoon() {
+	for queue := range r.hurry {
+		r.hurry[queue].Store(true)
 	}
 }
 

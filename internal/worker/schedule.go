@@ -39,7 +39,8 @@ func (r *runner) due() []journal.Class {
 	totals := r.totals()
 	sum, fast, steady := totals.all(), totals[journal.Fast], totals[journal.Steady]
 	switch {
-	case steady.entries > 0 && now.Sub(steady.oldest) >= r.config.FlushAge,
+	case sum.entries > 0 && r.hurry[r.queue].Swap(false),
+		steady.entries > 0 && now.Sub(steady.oldest) >= r.config.FlushAge,
 		sum.samples >= r.config.FlushSamples, sum.entries >= r.config.HeadMessages/2:
 		return allClasses()
 	case fast.entries > 0 && now.Sub(fast.oldest) >= r.config.FastAge:

@@ -1,0 +1,153 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"time"
+
+	"weir/internal/archive"
+	"weir/internal/journal"
+	"weir/internal/objects"
+	"weir/internal/sample"
+	"weir/internal/store"
+)
+
+type archiveAnswer struct {
+	Week           string   `json:"week"`
+	Revision       int      `json:"revision"`
+	State          string   `json:"state"`
+	Rows           uint64   `json:"rows"`
+	Bytes          uint64   `json:"bytes"`
+	BytesPerSample *float64 `json:"bytes_per_sample"`
+	Manifest       string   `json:"manifest"`
+}
+
+// serveArchive lists the revisions of all weeks, and what their archives hold.
+func (a *App) serveArchive(w http.ResponseWriter, r *http.Request) error {
+	if err := knownParameters(r); err != nil {
+		return err
+	}
+	list, err := a.archiver.List(r.Context())
+	if err != nil {
+		return err
+	}
+	out := []archiveAnswer{}
+	for _, s := range list {
+		one := archiveAnswer{Week: s.Week.String(), Revision: s.Revision, State: string(s.State), Rows: s.Rows, Bytes: s.Bytes, Manifest: s.Manifest}
+		if s.Rows > 0 {
+			each := float64(s.Bytes) / float64(s.Rows)
+			one.BytesPerSample = &each
+		}
+		out = append(out, one)
+	}
+	return answer(w, out)
+}
+
+func (a *App) archiveWeek(w http.ResponseWriter, r *http.Request) error {
+	return a.longWork(w, r, a.archiver.Archive)
+}
+
+func (a *App) verifyWeek(w http.ResponseWriter, r *http.Request) error {
+	return a.longWork(w, r, a.archiver.Verify)
+}
+
+func (a *App) restoreWeek(w http.ResponseWriter, r *http.Request) error {
+	return a.longWork(w, r, a.archiver.Restore)
+}
+
+func (a *App) dropWeek(w http.ResponseWriter, r *http.Request) error {
+	return a.longWork(w, r, func(ctx context.Context, week sample.Week, _ archive.Report) error {
+		return a.archiver.Drop(ctx, week)
+	})
+}
+
+// progressEvery is how often a client is told how far a long work is.
+const progressEvery = 250 * time.Millisecond
+
+type progressLine struct {
+	Step     string `json:"step"`
+	Revision int    `json:"revision"`
+	Done     uint64 `json:"done"`
+	Total    uint64 `json:"total"`
+	Bytes    uint64 `json:"bytes"`
+}
+
+// longWork answers with a JSON line of progress now and then, and a last one
+// that says that it is done, or why not. What fails before the first line is
+// answered as ever. It ends when the client goes; whoever asks again goes on
+// from there.
+func (a *App) longWork(w http.ResponseWriter, r *http.Request, do func(context.Context, sample.Week, archive.Report) error) error {
+	if err := knownParameters(r); err != nil {
+		return err
+	}
+	week, err := weekOf(r)
+	if err != nil {
+		return err
+	}
+	lines, out := json.NewEncoder(w), http.NewResponseController(w)
+	begun, last := false, time.Time{}
+	tell := func(line any) {
+		if !begun {
+			w.Header().Set("Content-Type", "application/x-ndjson")
+			begun = true
+		}
+		_ = lines.Encode(line) // a client that has gone can't be told
+		_ = out.Flush()
+	}
+	err = do(r.Context(), week, func(p archive.Progress) {
+		if now := time.Now(); now.Sub(last) >= progressEvery {
+			last = now
+			tell(progressLine(p))
+		}
+	})
+	switch {
+	case err != nil && !begun:
+		return archiveError(err)
+	case err != nil:
+		a.logger.Error("archive work ended", "path", r.URL.Path, "error", err)
+		tell(map[string]any{"error": map[string]any{"title": "Not done", "status": http.StatusInternalServerError, "detail": err.Error()}})
+	default:
+		tell(map[string]bool{"finished": true})
+	}
+	return nil
+}
+
+// archiveError says by its kind what a client can do about an error.
+func archiveError(err error) error {
+	if errors.Is(err, objects.ErrUnavailable) && !errors.Is(err, store.ErrUnavailable) {
+		return errors.Join(err, store.ErrUnavailable)
+	}
+	if errors.Is(err, journal.ErrRemoved) || errors.Is(err, journal.ErrChanged) {
+		return errors.Join(err, store.ErrUnavailable)
+	}
+	return err
+}
+
+// Orphans of the archive are looked for so often, and are removed when they are
+// so old: no attempt takes that long.
+const (
+	sweepArchiveEvery = time.Hour
+	orphanAge         = 24 * time.Hour
+)
+
+// sweepArchive removes what attempts left that were cut short.
+func (a *App) sweepArchive(ctx context.Context) {
+	every := time.NewTicker(sweepArchiveEvery)
+	defer every.Stop()
+	for {
+		n, err := a.archiver.Sweep(ctx, orphanAge)
+		if err != nil && ctx.Err() == nil {
+			a.logger.Warn("the archive was not swept; trying again", "in", sweepArchiveEvery, "error", err)
+		}
+		if n > 0 {
+			a.logger.Info("leftovers removed from the archive", "objects", n)
+		}
+		select {
+		case <-every.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
