@@ -134,7 +134,7 @@ func (a *App) open(ctx context.Context) (err error) {
 	})
 	a.source = volumes.New(volumes.Options{
 		Tables: a.store, Book: a.book, Catalog: a.catalog,
-		Heads: a.heads(),
+		Heads: a.heads(), Archives: archive.NewArchives(a.objects),
 	})
 	a.archiver = archive.New(archive.Options{
 		Book: a.book, Tables: a.store, Objects: a.objects, Now: time.Now, Random: randomNumber, Commit: a.heads().Commit,

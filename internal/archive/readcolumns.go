@@ -121,7 +121,7 @@ func (r *PartReader) readValues(g *file.RowGroupReader) error {
 		if err := of.read(g, nulls == 0); err != nil {
 			return err
 		}
-		if nulls == 0 {
+		if nulls == 0 && of.kind <= sample.Int64 { // all values were there, or it is an error
 			for i := range b.Kinds {
 				b.Kinds[i] = of.kind
 			}

@@ -7,6 +7,7 @@ import (
 	"math"
 	"slices"
 
+	"weir/internal/archive"
 	"weir/internal/block"
 	"weir/internal/catalog"
 	"weir/internal/journal"
@@ -34,7 +35,8 @@ type task struct {
 	end      int
 	ranks    []int // of each of these: its place in the order of the request
 	tables   []tableItems
-	pending  []pendingRun // of all wanted series of the journal, sorted by handle; nil: none is of the task
+	parts    []*archive.File // of archives
+	pending  []pendingRun    // of all wanted series of the journal, sorted by handle; nil: none is of the task
 }
 
 // handles gives the handles of the task, sorted.
@@ -173,22 +175,30 @@ func (w *wanted) ranksOf(first, end int) []int {
 type area struct {
 	from, to   int64
 	first, end sample.Shard
-	item       *journal.Named // nil: something of the head
+	item       *journal.Named // nil: something of an archive, or of the head
+	part       *archive.File
 }
 
 func (r *reading) planJournal(ctx context.Context, tasks []task, id store.JournalID, s journal.Snapshot, w *wanted) ([]task, error) {
-	tables, err := r.tablesOf(ctx, id.Week, s.Items)
+	tables, archives, err := r.sourcesOf(ctx, id, &s)
 	if err != nil {
 		return nil, err
 	}
 	pending, areas := r.pending(s, w)
+	for i := range archives {
+		held, err := r.archived(ctx, &archives[i], id, w)
+		if err != nil {
+			return nil, err
+		}
+		areas = append(areas, held...)
+	}
 	for n := range s.Items.Overlapping(r.Start, r.End) {
 		if _, ok := tables[n.Revision]; !ok {
 			continue // dropped
 		}
 		first, end := n.Shards()
 		if from, to := w.between(first, end); from < to {
-			areas = append(areas, area{n.From, n.To, first, end, n})
+			areas = append(areas, area{from: n.From, to: n.To, first: first, end: end, item: n})
 		}
 	}
 	for _, stretch := range apart(areas, func(a area) (int64, int64) { return a.from, a.to }) {
@@ -198,37 +208,44 @@ func (r *reading) planJournal(ctx context.Context, tasks []task, id store.Journa
 				t.from, t.to = min(t.from, a.from), max(t.to, a.to)
 				from, to := w.between(a.first, a.end)
 				t.first, t.end = min(t.first, from), max(t.end, to)
-				if a.item == nil {
+				if a.item == nil && a.part == nil {
 					t.pending = pending
 				}
 			}
 			t.from, t.to = max(t.from, r.Start), min(t.to, r.End)
 			t.ranks = w.ranksOf(t.first, t.end)
-			t.tables = byTable(part, tables)
+			t.tables, t.parts = byTable(part, tables), partsOf(part)
 			tasks = append(tasks, t)
 		}
 	}
 	return tasks, nil
 }
 
-// tablesOf reads the records of the volumes that have items to be read, before
-// any item is (law 5). One that is dropped is left out.
-func (r *reading) tablesOf(ctx context.Context, week sample.Week, items journal.Items) (map[int]string, error) {
-	tables, seen := map[int]string{}, map[int]bool{}
-	for n := range items.Overlapping(r.Start, r.End) {
+// sourcesOf reads the records of the volumes that have items to be read, before
+// any item is, and gives the tables and archives that serve them (law 5). One
+// that was discarded is left out.
+func (r *reading) sourcesOf(ctx context.Context, id store.JournalID, s *journal.Snapshot) (tables map[int]string, archives []journal.VolumeRecord, err error) {
+	tables = map[int]string{}
+	seen := map[int]bool{}
+	for n := range s.Items.Overlapping(r.Start, r.End) {
 		if seen[n.Revision] {
 			continue
 		}
 		seen[n.Revision] = true
-		volume, err := r.book.Volume(ctx, week, n.Revision)
-		if err != nil {
-			return nil, err
-		}
-		if volume.State != journal.VolumeDropped {
+		volume, err := r.book.Volume(ctx, id.Week, n.Revision)
+		switch {
+		case err != nil:
+			return nil, nil, err
+		case volume.State != journal.VolumeDropped:
 			tables[n.Revision] = volume.Table
+		case volume.Archive == nil || r.archives == nil:
+		case id.Partition >= len(volume.Archive.Sealed) || s.Cut < volume.Archive.Sealed[id.Partition]:
+			return nil, nil, &missingError{id, n, fmt.Errorf("the volume was dropped: its archive serves no cut before %d", volume.Archive.Sealed)}
+		default:
+			archives = append(archives, volume)
 		}
 	}
-	return tables, nil
+	return tables, archives, nil
 }
 
 // apart divides areas into lists, in order, of which no two overlap.
@@ -311,7 +328,7 @@ func (r *reading) pending(s journal.Snapshot, w *wanted) ([]pendingRun, []area) 
 				at := place{t - (t%hour+hour)%hour, handle.Shard()}
 				if !seen[at] {
 					seen[at] = true
-					areas = append(areas, area{at.hour, at.hour + hour, at.shard, at.shard + 1, nil})
+					areas = append(areas, area{from: at.hour, to: at.hour + hour, first: at.shard, end: at.shard + 1})
 				}
 			}
 			if any {

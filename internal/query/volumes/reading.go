@@ -184,7 +184,7 @@ func (w *worker) do(ctx context.Context, t *task) ([]result, error) {
 	made := make([]result, len(handles))
 	done, err := w.single(t, handles, made)
 	if err == nil && !done {
-		err = w.list(t, handles)
+		err = w.list(ctx, t, handles)
 	}
 	for i := 0; err == nil && i < len(w.lists); i++ {
 		if len(w.lists[i]) > 0 {
@@ -249,7 +249,7 @@ func (w *worker) fetch(ctx context.Context, of store.JournalID, t *tableItems) e
 
 // list puts the runs of all items and of the head on the lists of their
 // handles: their samples, or their statistics where those will do.
-func (w *worker) list(t *task, handles []sample.Handle) error {
+func (w *worker) list(ctx context.Context, t *task, handles []sample.Handle) error {
 	w.known = w.known[:0]
 	summarized := false
 	for i := range w.bodies {
@@ -262,7 +262,10 @@ func (w *worker) list(t *task, handles []sample.Handle) error {
 		}
 		summarized = summarized || known
 	}
-	if err := w.addPending(t, handles); err != nil || !summarized {
+	if err := w.addPending(t, handles); err != nil {
+		return err
+	}
+	if err := w.addArchived(ctx, t, handles); err != nil || !summarized {
 		return err
 	}
 	for i, wanted := range w.undecided(handles) {

@@ -37,6 +37,8 @@ type Source struct {
 	book    *journal.Book
 	catalog *catalog.Catalog
 	heads   Heads
+
+	archives Archives // nil: what was dropped is not read
 }
 
 var _ query.Source = (*Source)(nil)
@@ -68,11 +70,13 @@ type Options struct {
 	Book    *journal.Book
 	Catalog *catalog.Catalog
 	Heads   Heads
+	// Archives may be nil: then a dropped volume reads as empty.
+	Archives Archives
 }
 
 // New makes a source.
 func New(o Options) *Source {
-	return &Source{tables: o.Tables, book: o.Book, catalog: o.Catalog, heads: o.Heads}
+	return &Source{tables: o.Tables, book: o.Book, catalog: o.Catalog, heads: o.Heads, archives: o.Archives}
 }
 
 // Series lists matching series; see query.Source.

@@ -20,7 +20,7 @@ const longRun = 60
 // overlap them. It gives false, and does nothing, where there are others, or
 // it is not worth it.
 func (w *worker) single(t *task, handles []sample.Handle, made []result) (bool, error) {
-	if len(w.bodies) != 1 || len(t.pending) > 0 {
+	if len(w.bodies) != 1 || len(t.pending) > 0 || len(t.parts) > 0 {
 		return false, nil
 	}
 	if worth, err := w.summaries(0, handles); err != nil || !worth {
