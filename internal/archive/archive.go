@@ -45,6 +45,8 @@ type Archiver struct {
 	random   func() uint64
 	commit   func(context.Context, sample.Week) error
 	partRows int
+
+	keysAtOnce int // that one entry replaces
 }
 
 // New makes an archiver.
@@ -52,7 +54,7 @@ func New(o Options) *Archiver {
 	if o.PartRows == 0 {
 		o.PartRows = partRows
 	}
-	return &Archiver{book: o.Book, tables: o.Tables, objects: o.Objects, now: o.Now, random: o.Random, commit: o.Commit, partRows: o.PartRows}
+	return &Archiver{book: o.Book, tables: o.Tables, objects: o.Objects, now: o.Now, random: o.Random, commit: o.Commit, partRows: o.PartRows, keysAtOnce: keysAtOnce}
 }
 
 // Progress is how far a step of one revision has come.

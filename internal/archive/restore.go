@@ -187,9 +187,9 @@ func (r *restorer) replace(ctx context.Context, p *partition, flush store.FlushI
 // name appends the merge. What one entry cannot replace others take away first,
 // by naming nothing: nobody reads the table yet.
 func (r *restorer) name(ctx context.Context, p *partition, m *journal.Merge, replaced []journal.Named, rows uint64) (bool, error) {
-	replaced, rest := divide(replaced, max(keysAtOnce-2*len(m.Items), 2))
+	replaced, rest := divide(replaced, max(r.keysAtOnce-2*len(m.Items), 2))
 	for len(rest) > 0 {
-		n := min(len(rest), keysAtOnce)
+		n := min(len(rest), r.keysAtOnce)
 		flush, ok := r.book.NewMerge(r.book.Journal(p.id))
 		if !ok {
 			return false, nil

@@ -72,7 +72,12 @@ func (w *worker) addArchived(ctx context.Context, t *task, handles []sample.Hand
 	}
 	ids := make(map[sample.SeriesID]sample.Handle, len(handles))
 	for at, handle := range handles {
-		ids[w.infoOf(t, at).ID] = handle
+		info := w.infoOf(t, at)
+		id := info.ID
+		if id == (sample.SeriesID{}) {
+			id = info.Series.ID()
+		}
+		ids[id] = handle
 	}
 	s := archive.Selection{Wanted: archive.Want(ids), From: t.from, To: t.to}
 	item := len(w.bodies) + len(t.pending)

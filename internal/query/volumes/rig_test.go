@@ -64,6 +64,8 @@ type unitRig struct {
 	source  *Source
 	limits  query.Limits
 	budget  *query.Budget // of the last reading
+
+	messages uint64 // that flushes name
 }
 
 func unitNewRig(t testing.TB, partitions int) *unitRig {
@@ -160,6 +162,13 @@ func (r *unitRig) flush(week sample.Week, series sample.Series, samples []unitVe
 	handle := r.register(week, series, samples[0].Value.Kind)
 	w := r.writer(r.journalOf(week, series))
 	c := &journal.Commit{Flush: w.NewFlush(), Buckets: buckets, Span: unitSpan}
+	r.messages++
+	c.Lives = []journal.Life{{Life: 1, Ranges: []journal.Range{{From: r.messages, To: r.messages}}, Samples: uint64(len(samples))}}
+	w.Journal().View(func(s *journal.State) { c.Revision = s.Revision() })
+	volume, err := r.book.EnsureVolume(r.t.Context(), week, c.Revision)
+	if err != nil {
+		r.t.Fatal(err)
+	}
 	spans, hours := map[int64]*block.Batch{}, map[int64]uint64{}
 	for _, s := range samples {
 		hours[s.Time-s.Time%unitHour]++
@@ -178,7 +187,9 @@ func (r *unitRig) flush(week sample.Week, series sample.Series, samples []unitVe
 			r.t.Fatal(err)
 		}
 		c.Items = append(c.Items, journal.Item{Bucket: bucket, Span: span, Samples: uint32(b.Samples()), Bytes: uint32(len(body))})
-		r.write(week, store.Item{Key: c.Key(c.Items[len(c.Items)-1]), Body: body})
+		if err := r.store.Write(r.t.Context(), volume.Table, []store.Item{{Key: c.Key(c.Items[len(c.Items)-1]), Body: body}}); err != nil {
+			r.t.Fatal(err)
+		}
 	}
 	slices.SortFunc(c.Items, func(a, b journal.Item) int { return int((a.Span - b.Span) / unitSpan) })
 	for start, n := range hours {
