@@ -31,7 +31,7 @@ func fleet(shape string, series, each int) (*block.Batch, identities) {
 		of[h] = &identity
 		kind, v, count := sample.Float64, 50.0, int64(0)
 		for i := range each {
-			value := sample.Value{}
+			var value sample.Value
 			switch shape {
 			case "walk":
 				v += float64(r.IntN(21)-10) / 10
