@@ -1,5 +1,7 @@
 package archive
 
+import "math/bits"
+
 // distinct tells whether a column's values repeat so much that a dictionary of
 // them is smaller than they are. It keeps its memory.
 type distinct struct {
@@ -15,12 +17,40 @@ const (
 )
 
 func (d *distinct) repeats(values []uint64) bool {
+	_, ok := d.count(values)
+	return ok
+}
+
+// differ says whether integers are smaller as differences (DELTA_BINARY_PACKED)
+// than by dictionary: whether their differences have fewer bits than a place in it
+// has, by a quarter, since places repeat and are compressed further.
+func (d *distinct) differ(values []uint64) bool {
+	const together = 32 // values that share a width
+	if len(values) == 0 {
+		return false
+	}
+	wide := 0
+	for start := 0; start < len(values); start += together {
+		most := 0
+		for i := max(start, 1); i < min(start+together, len(values)); i++ {
+			difference := int64(values[i] - values[i-1])
+			most = max(most, bits.Len64(uint64(difference<<1^difference>>63)))
+		}
+		wide += most * min(together, len(values)-start)
+	}
+	n, ok := d.count(values)
+	return !ok || wide*4 < bits.Len(uint(n))*3*len(values)
+}
+
+// count gives how many different values there are; ok is false where they are too
+// many for a dictionary.
+func (d *distinct) count(values []uint64) (n int, ok bool) {
 	const size = 4 * distinctMost
 	if d.slots == nil {
 		d.slots, d.used = make([]uint64, size), make([]bool, size)
 	}
 	clear(d.used)
-	most, n, last := min(distinctMost, len(values)/distinctLeast), 0, uint64(0)
+	most, last := min(distinctMost, len(values)/distinctLeast), uint64(0)
 	for i, v := range values {
 		if i > 0 && v == last {
 			continue
@@ -34,9 +64,9 @@ func (d *distinct) repeats(values []uint64) bool {
 			continue
 		}
 		if n++; n > most {
-			return false
+			return n, false
 		}
 		d.used[at], d.slots[at] = true, v
 	}
-	return true
+	return n, true
 }

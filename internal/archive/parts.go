@@ -11,6 +11,7 @@ import (
 
 	"weir/internal/block"
 	"weir/internal/journal"
+	"weir/internal/objects"
 	"weir/internal/sample"
 )
 
@@ -121,26 +122,21 @@ func (w *volumeWriter) partition(ctx context.Context, p *partition) (lost uint64
 		if err := w.renew(); err != nil {
 			return 0, err
 		}
-		b, err := w.reader.read(ctx, w.v.Table, p, &one)
-		if err != nil {
-			return 0, err
-		}
-		read += uint64(w.reader.collector.Samples())
-		lost += w.reader.collector.Overwritten()
-		if b.Samples() == 0 {
-			continue
-		}
-		w.tally.add(b, p.names.id)
 		if one.first != at {
 			clear(seen)
 			at = one.first
 		}
 		had := len(seen)
-		for _, h := range b.Handles {
-			seen[h] = struct{}{}
-		}
+		err := w.part(ctx, p, &one, func(b *block.Batch) {
+			w.tally.add(b, p.names.id)
+			for _, h := range b.Handles {
+				seen[h] = struct{}{}
+			}
+		})
 		w.series += len(seen) - had
-		if err := w.part(ctx, p, &one, b); err != nil {
+		read += uint64(w.reader.collector.Samples())
+		lost += w.reader.collector.Overwritten()
+		if err != nil {
 			return 0, err
 		}
 	}
@@ -165,40 +161,58 @@ func (c *counter) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// part writes one part.
-func (w *volumeWriter) part(ctx context.Context, p *partition, one *piece, b *block.Batch) error {
+// part reads a piece and writes it as a part, and calls seen with what it has. A
+// piece that turns out to have no samples is none.
+func (w *volumeWriter) part(ctx context.Context, p *partition, one *piece, seen func(*block.Batch)) (err error) {
 	f := File{
 		Name: fmt.Sprintf("%sbucket=%04d-%04d/part-%s-%04d.parquet",
 			folderOf(w.v.Week, w.v.Revision), one.first, one.end-1, w.attempt, len(w.files)),
-		Partition: p.id.Partition, FirstShard: one.first, EndShard: one.end, Rows: uint64(b.Samples()),
-		MinTime: b.Times[0], MaxTime: b.Times[0],
+		Partition: p.id.Partition, FirstShard: one.first, EndShard: one.end,
 	}
-	for run := range b.Handles {
-		start, end := b.Run(run)
-		f.MinTime, f.MaxTime = min(f.MinTime, b.Times[start]), max(f.MaxTime, b.Times[end-1])
+	var to objects.Writer
+	var counted *counter
+	var rows *partWriter
+	defer func() {
+		if to != nil {
+			to.Abort()
+		}
+	}()
+	err = w.reader.read(ctx, w.v.Table, p, one, func(b *block.Batch) error {
+		if b.Samples() == 0 {
+			return nil
+		}
+		if to == nil {
+			if to, err = w.objects.Create(ctx, f.Name); err != nil {
+				return err
+			}
+			counted = &counter{to: to, sum: sha256.New()}
+			place := &Place{w.v.Week, w.v.Revision, len(w.v.partitions), p.id.Partition, one.first, one.end}
+			rows = newPartWriter(counted, place, p.names.identify)
+			f.MinTime, f.MaxTime = b.Times[0], b.Times[0]
+		}
+		f.cover(b)
+		seen(b)
+		return rows.write(b)
+	})
+	if err == nil && to != nil {
+		if err = rows.close(); err == nil {
+			err = to.Close()
+		}
 	}
-	to, err := w.objects.Create(ctx, f.Name)
-	if err != nil {
+	if err != nil || to == nil {
 		return err
-	}
-	defer to.Abort()
-	counted := &counter{to: to, sum: sha256.New()}
-	place := &Place{w.v.Week, w.v.Revision, len(w.v.partitions), p.id.Partition, one.first, one.end}
-	rows, err := newPartWriter(counted, place, p.names.identify)
-	if err == nil {
-		err = rows.write(b)
-	}
-	if err == nil {
-		err = rows.close()
-	}
-	if err == nil {
-		err = to.Close()
-	}
-	if err != nil {
-		return fmt.Errorf("part %s: %w", f.Name, err)
 	}
 	f.Bytes, f.SHA256 = counted.n, hex.EncodeToString(counted.sum.Sum(nil))
 	w.files = append(w.files, f)
 	w.step.add(uint64(w.reader.collector.Samples()), uint64(f.Bytes))
 	return nil
+}
+
+// cover widens what the manifest says of a part by a batch.
+func (f *File) cover(b *block.Batch) {
+	f.Rows += uint64(b.Samples())
+	for run := range b.Handles {
+		start, end := b.Run(run)
+		f.MinTime, f.MaxTime = min(f.MinTime, b.Times[start]), max(f.MaxTime, b.Times[end-1])
+	}
 }

@@ -53,11 +53,8 @@ func encodePart(t testing.TB, b *block.Batch, of identities) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w, err := newPartWriter(&out, &Place{Week: week, Partitions: 1, End: 1024}, of.of)
-	if err == nil {
-		err = w.write(b)
-	}
-	if err == nil {
+	w := newPartWriter(&out, &Place{Week: week, Partitions: 1, End: 1024}, of.of)
+	if err = w.write(b); err == nil {
 		err = w.close()
 	}
 	if err != nil {

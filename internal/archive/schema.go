@@ -32,9 +32,10 @@ const (
 const (
 	// groupRows is how many rows a row group has, but the last of a part.
 	groupRows = 1 << 20
-	// partRows is how many rows a part should have at most; one series of one
-	// stretch of time is never divided, so that it may have more.
-	partRows = 4 << 20
+	// partRows is how many rows a part should have at most: it is settled in
+	// memory, in 64 bytes a row, about. One series of one stretch of time is never
+	// divided, so that it may have more.
+	partRows = 2 << 20
 	// pageBytes is the size of a page before it is compressed. What repeats from
 	// series to series is compressed within a page only.
 	pageBytes = 1 << 20
@@ -73,8 +74,9 @@ func partSchema() (*schema.GroupNode, error) {
 }
 
 // properties gives how columns are written: what repeats by dictionary, times
-// as differences. A writer leaves a dictionary out where little repeats.
-func properties() *parquet.WriterProperties {
+// as differences, and integers where that is smaller. A writer leaves a dictionary
+// out where little repeats.
+func properties(integersByDifference bool) *parquet.WriterProperties {
 	return parquet.NewWriterProperties(
 		parquet.WithVersion(parquet.V2_LATEST), parquet.WithDataPageVersion(parquet.DataPageV2),
 		parquet.WithCreatedBy("weir"), parquet.WithBatchSize(16<<10),
@@ -83,6 +85,7 @@ func properties() *parquet.WriterProperties {
 		parquet.WithMaxRowGroupLength(groupRows),
 		parquet.WithDictionaryDefault(true),
 		parquet.WithDictionaryFor("time", false), parquet.WithEncodingFor("time", parquet.Encodings.DeltaBinaryPacked),
+		parquet.WithDictionaryFor("value_int", !integersByDifference), parquet.WithEncodingFor("value_int", parquet.Encodings.DeltaBinaryPacked),
 		parquet.WithDictionaryFor("value_bool", false),
 		parquet.WithStatsFor("tags", false), parquet.WithStatsFor("value_text", false),
 		parquet.WithSortingColumns([]parquet.SortingColumn{{ColumnIdx: columnSeries}, {ColumnIdx: columnTime}}),

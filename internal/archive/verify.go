@@ -128,11 +128,13 @@ func (a *Archiver) checkVolume(ctx context.Context, v *volume, m *Manifest, work
 			if err := renew(); err != nil {
 				return err
 			}
-			b, err := r.read(ctx, v.Table, p, &one)
+			err := r.read(ctx, v.Table, p, &one, func(b *block.Batch) error {
+				all.add(b, p.names.id)
+				return nil
+			})
 			if err != nil {
 				return err
 			}
-			all.add(b, p.names.id)
 			work.add(uint64(r.collector.Samples()), 0)
 		}
 	}

@@ -127,6 +127,7 @@ func (v *volume) sealed() (sealed []uint64) {
 type piece struct {
 	first, end sample.Shard
 	items      []*journal.Named // that may hold samples of it; all there are
+	samples    int              // about
 }
 
 // pieces divides a partition so that each holds about so many samples at most.
@@ -152,6 +153,7 @@ func (p *partition) pieces(partitions, most int) []piece {
 			next++
 		}
 		one := p.piece(at, next)
+		one.samples = int(held)
 		if held > float64(most) && next == at+1 {
 			out = append(out, one.stretches(held, most)...)
 		} else if len(one.items) > 0 {
@@ -183,13 +185,13 @@ func (p piece) stretches(held float64, most int) []piece {
 	begin, inside, reach := 0, 0.0, int64(math.MinInt64)
 	for i, n := range p.items {
 		if i > begin && n.Key.Span >= reach && inside*held/total >= float64(most)/2 {
-			out = append(out, piece{p.first, p.end, p.items[begin:i]})
+			out = append(out, piece{p.first, p.end, p.items[begin:i], int(inside * held / total)})
 			begin, inside = i, 0
 		}
 		inside += float64(n.Samples)
 		reach = max(reach, n.To, n.Key.Span+1)
 	}
-	return append(out, piece{p.first, p.end, p.items[begin:]})
+	return append(out, piece{p.first, p.end, p.items[begin:], int(inside * held / total)})
 }
 
 // names is the series of a partition.
@@ -296,12 +298,22 @@ type volumeReader struct {
 	scratch   block.Batch
 }
 
-// read gives the samples of a piece, in order of series and time, one a series
-// and time (law 6). The batch is valid until the next call.
-func (r *volumeReader) read(ctx context.Context, table string, p *partition, one *piece) (*block.Batch, error) {
+// read calls yield with the samples of a piece, in order of series and time, one
+// a series and time (law 6), in batches of about a row group. A batch is valid
+// until yield returns. Where the piece has no samples, so has the one batch.
+func (r *volumeReader) read(ctx context.Context, table string, p *partition, one *piece, yield func(*block.Batch) error) error {
+	if err := r.load(ctx, table, p, one); err != nil {
+		return err
+	}
+	return r.collector.Each(p.names.compare, groupRows, yield)
+}
+
+// load reads the items of a piece.
+func (r *volumeReader) load(ctx context.Context, table string, p *partition, one *piece) error {
 	p.names.index()
 	clear(p.names.identities)
 	r.collector.Reset()
+	r.collector.Grow(one.samples)
 	missing := map[store.ItemKey]*journal.Named{}
 	buckets := map[sample.Shard][2]int64{}
 	for _, n := range one.items {
@@ -327,20 +339,20 @@ func (r *volumeReader) read(ctx context.Context, table string, p *partition, one
 		var damaged *store.Unreadable
 		switch {
 		case errors.Is(err, store.ErrNoTable):
-			return nil, &missingError{err}
+			return &missingError{err}
 		case errors.As(err, &damaged) && !slices.ContainsFunc(damaged.Keys, func(k store.ItemKey) bool { return missing[k] != nil }):
 			// Damage elsewhere in the table is no matter here.
 		case err != nil:
-			return nil, err
+			return err
 		}
 		if err := errors.Join(failed, ctx.Err()); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	for key := range missing {
-		return nil, &missingError{fmt.Errorf("%w: table %s has no item %v, which its journal names", store.ErrCorrupt, table, key)}
+		return &missingError{fmt.Errorf("%w: table %s has no item %v, which its journal names", store.ErrCorrupt, table, key)}
 	}
-	return r.collector.By(p.names.compare), nil
+	return nil
 }
 
 func (r *volumeReader) add(n *journal.Named, body []byte, one *piece, handles []sample.Handle, known *names) error {

@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -21,7 +22,9 @@ import (
 // partWriter writes a part: batches whose runs are in order of their series'
 // ids, their samples in order of time. It keeps a row group in memory.
 type partWriter struct {
-	to       *file.Writer
+	sink     io.Writer
+	place    *Place
+	to       *file.Writer // nil: there was no row group yet
 	identify func(sample.Handle) (*Identity, error)
 	rows     int64
 
@@ -52,22 +55,31 @@ type groupRun struct {
 	end      int
 }
 
-func newPartWriter(to io.Writer, place *Place, identify func(sample.Handle) (*Identity, error)) (*partWriter, error) {
+func newPartWriter(to io.Writer, place *Place, identify func(sample.Handle) (*Identity, error)) *partWriter {
+	return &partWriter{sink: to, place: place, identify: identify}
+}
+
+// open begins the file, by what the first row group is like: the library has one
+// encoding of a column for all of them.
+func (w *partWriter) open() error {
+	if w.to != nil {
+		return nil
+	}
 	root, err := partSchema()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	w, err := file.NewParquetWriterWithError(to, root, file.WithWriterProps(properties()))
-	if err != nil {
-		return nil, err
+	byDifference := w.distinct.differ(w.bitsOf(sample.Int64))
+	if w.to, err = file.NewParquetWriterWithError(w.sink, root, file.WithWriterProps(properties(byDifference))); err != nil {
+		return err
 	}
-	metadata := place.metadata()
+	metadata := w.place.metadata()
 	for _, key := range slices.Sorted(maps.Keys(metadata)) {
-		if err := w.AppendKeyValueMetadata(key, metadata[key]); err != nil {
-			return nil, err
+		if err := w.to.AppendKeyValueMetadata(key, metadata[key]); err != nil {
+			return err
 		}
 	}
-	return &partWriter{to: w, identify: identify}, nil
+	return nil
 }
 
 // write adds a batch. Its columns of versions and positions must be there.
@@ -134,6 +146,9 @@ func (w *partWriter) flush() error {
 	g := &w.group
 	if len(g.times) == 0 {
 		return nil
+	}
+	if err := w.open(); err != nil {
+		return err
 	}
 	to, err := w.to.AppendRowGroupChecked()
 	if err != nil {
@@ -299,7 +314,7 @@ func (w *partWriter) textsOf() []parquet.ByteArray {
 
 // close writes what is left and the footer.
 func (w *partWriter) close() error {
-	if err := w.flush(); err != nil {
+	if err := errors.Join(w.flush(), w.open()); err != nil {
 		return err
 	}
 	return w.to.Close()

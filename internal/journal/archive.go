@@ -17,6 +17,8 @@ var (
 	ErrUnverified = errors.New("volume is not verified")
 	// ErrNoArchive means that a volume has no archive.
 	ErrNoArchive = errors.New("volume has no archive")
+	// ErrArchived means that a volume has an archive, and is not to be discarded.
+	ErrArchived = errors.New("volume has an archive")
 	// ErrChanged means that another turned the record meanwhile, so that what
 	// was done does not count. Look at the record, and begin anew.
 	ErrChanged = errors.New("volume's record was turned by another meanwhile")
@@ -155,7 +157,7 @@ func (b *Book) DropVolume(ctx context.Context, w sample.Week, revision int, now 
 func (b *Book) DiscardVolume(ctx context.Context, w sample.Week, revision int, now time.Time) error {
 	return b.drop(ctx, VolumeID{w, revision}, now, func(v *VolumeRecord) error {
 		if v.Archive != nil {
-			return fmt.Errorf("volume %s has an archive, and is dropped by that", v.id())
+			return fmt.Errorf("volume %s: %w: drop it by that", v.id(), ErrArchived)
 		}
 		return nil
 	})

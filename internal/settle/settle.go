@@ -100,30 +100,52 @@ func (c *Collector) addTexts(b *block.Batch) {
 
 // Batch gives all that was added as one batch, in order of handles. It is
 // valid until the next call.
-func (c *Collector) Batch() *block.Batch { return c.By(cmp.Compare[sample.Handle]) }
+func (c *Collector) Batch() *block.Batch {
+	_ = c.Each(cmp.Compare[sample.Handle], len(c.times)+1, func(*block.Batch) error { return nil }) // which has no error of its own
+	return &c.out
+}
 
-// By is Batch in another order of handles.
-func (c *Collector) By(compare func(a, b sample.Handle) int) *block.Batch {
+// Each calls yield with all that was added, in an order of handles, in batches of
+// whole series that have about so many samples each, or more where one series
+// has. There is one at least. A batch is valid until yield returns.
+func (c *Collector) Each(compare func(a, b sample.Handle) int, samples int, yield func(*block.Batch) error) error {
 	slices.SortStableFunc(c.runs, func(a, b piece) int { return compare(a.handle, b.handle) })
 	c.overwritten = 0
-	b := &c.out
-	b.Reset()
-	b.Versions, b.Positions = c.grown(b.Versions), c.grown(b.Positions)
-	if c.qualified {
-		b.Qualities = make([]sample.Quality, 0, len(c.times))
-	}
+	c.begin(samples)
 	for start := 0; start < len(c.runs); {
 		end := start + 1
 		for end < len(c.runs) && c.runs[end].handle == c.runs[start].handle {
 			end++
 		}
+		if c.out.Samples() >= samples {
+			if err := yield(&c.out); err != nil {
+				return err
+			}
+			c.begin(samples)
+		}
 		c.series(c.runs[start:end])
 		start = end
 	}
-	return b
+	return yield(&c.out)
 }
 
-func (c *Collector) grown(column []uint64) []uint64 { return slices.Grow(column[:0], len(c.times)) }
+// begin begins a batch, in the memory of the one before.
+func (c *Collector) begin(samples int) {
+	b, n := &c.out, min(samples, len(c.times))
+	versions, positions, qualities := b.Versions, b.Positions, b.Qualities
+	b.Reset()
+	b.Versions, b.Positions = slices.Grow(versions[:0], n), slices.Grow(positions[:0], n)
+	if c.qualified {
+		b.Qualities = slices.Grow(qualities[:0], n)
+	}
+}
+
+// Grow makes room for so many samples more.
+func (c *Collector) Grow(samples int) {
+	c.times, c.bits = slices.Grow(c.times, samples), slices.Grow(c.bits, samples)
+	c.qualities = slices.Grow(c.qualities, samples)
+	c.versions, c.positions = slices.Grow(c.versions, samples), slices.Grow(c.positions, samples)
+}
 
 // series appends one series to the batch. Pieces that follow one another in
 // time, the usual case, are copied; others are sorted.
@@ -194,7 +216,7 @@ func (c *Collector) sorted(pieces []piece) {
 	}
 }
 
-// Overwritten gives how many samples are not in the last batch, since others of
+// Overwritten gives how many samples are in no batch of the last call, since others of
 // their series and time counted.
 func (c *Collector) Overwritten() uint64 { return c.overwritten }
 
