@@ -19,6 +19,8 @@ type stream struct {
 	worker
 	from   []source // of each body
 	places [][]int  // of each body: the series of each run of its batch
+
+	archived []archivedBatch // with versions
 }
 
 // source says for whom an item is decoded.
@@ -35,7 +37,7 @@ func (st *stream) read(ctx context.Context, r *reading, series []query.SeriesInf
 	st.bodies, st.arena, st.from = st.bodies[:0], st.arena[:0], st.from[:0]
 	defer func() {
 		r.Budget.Release(st.held)
-		st.held = 0
+		st.held, st.archived = 0, nil
 	}()
 	if err := st.fetchAll(ctx); err != nil {
 		return err
@@ -107,8 +109,11 @@ func sortedIDs(journals map[store.JournalID]*wanted) []store.JournalID {
 }
 
 func (st *stream) fetchJournal(ctx context.Context, id store.JournalID, s journal.Snapshot, w *wanted) error {
-	tables, err := st.tablesOf(ctx, id.Week, s.Items)
+	tables, archives, err := st.sourcesOf(ctx, id, &s)
 	if err != nil {
+		return err
+	}
+	if err := st.fetchArchived(ctx, id, archives, w); err != nil {
 		return err
 	}
 	var areas []area
@@ -118,7 +123,7 @@ func (st *stream) fetchJournal(ctx context.Context, id store.JournalID, s journa
 		}
 		first, end := n.Shards()
 		if from, to := w.between(first, end); from < to {
-			areas = append(areas, area{n.From, n.To, first, end, n})
+			areas = append(areas, area{from: n.From, to: n.To, first: first, end: end, item: n})
 		}
 	}
 	items := byTable(areas, tables)
@@ -169,6 +174,7 @@ func (st *stream) gather() {
 			}
 		}
 	}
+	st.gatherArchived()
 }
 
 // overlapping gives the items whose versions are needed and not read.
@@ -180,7 +186,7 @@ func (st *stream) overlapping() []int {
 				return nil
 			}
 			for i := range stretch {
-				if item := stretch[i].item; !st.from[item].versioned {
+				if item := stretch[i].item; item < len(st.from) && !st.from[item].versioned {
 					out = append(out, item)
 				}
 			}
