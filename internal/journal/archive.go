@@ -58,6 +58,21 @@ func (v *VolumeRecord) Serves(cut []uint64) Serving {
 	return FromNowhere
 }
 
+// ServesAt is Serves for a reader of one partition: each says the same of a
+// volume's samples, so partitions may be read from different sources. Where the
+// archive does not serve a position, the table is tried though it may be swept: who
+// misses something there takes a new cut.
+func (v *VolumeRecord) ServesAt(partition int, position uint64) Serving {
+	archived := v.Archive != nil && v.State != VolumeArchived && partition < len(v.Archive.Sealed) && position >= v.Archive.Sealed[partition]
+	switch {
+	case v.State != VolumeDropped && (position >= at(v.Removed, partition) || !archived):
+		return FromTable
+	case archived:
+		return FromArchive
+	}
+	return FromNowhere
+}
+
 // reaches says whether a cut is below none of the positions.
 func reaches(cut, positions []uint64) bool {
 	for partition, p := range positions {

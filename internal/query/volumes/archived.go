@@ -67,26 +67,9 @@ func partsOf(areas []area) (parts []*archive.File) {
 
 // addArchived puts what a task's parts hold on the lists, behind items and heads.
 func (w *worker) addArchived(ctx context.Context, t *task, handles []sample.Handle) error {
-	if len(t.parts) == 0 {
-		return nil
-	}
-	ids := make(map[sample.SeriesID]sample.Handle, len(handles))
-	for at, handle := range handles {
-		info := w.infoOf(t, at)
-		id := info.ID
-		if id == (sample.SeriesID{}) {
-			id = info.Series.ID()
-		}
-		ids[id] = handle
-	}
-	s := archive.Selection{Wanted: archive.Want(ids), From: t.from, To: t.to}
 	item := len(w.bodies) + len(t.pending)
 	for _, f := range t.parts {
-		err := w.archives.Read(ctx, f, s, func(b *block.Batch) error {
-			if err := w.hold(sizeOf(b)); err != nil {
-				return err
-			}
-			b = own(b)
+		err := w.readPart(ctx, f, t, func(b *block.Batch) error {
 			at := 0
 			for run, handle := range b.Handles {
 				at = find(handles, handle, at)
@@ -104,11 +87,74 @@ func (w *worker) addArchived(ctx context.Context, t *task, handles []sample.Hand
 	return nil
 }
 
-// own gives a batch that is not somebody else's.
-func own(b *block.Batch) *block.Batch {
-	return &block.Batch{
-		Handles: slices.Clone(b.Handles), Kinds: slices.Clone(b.Kinds), Ends: slices.Clone(b.Ends),
-		Times: slices.Clone(b.Times), Bits: slices.Clone(b.Bits), Texts: slices.Clone(b.Texts),
-		Qualities: slices.Clone(b.Qualities), Versions: slices.Clone(b.Versions), Positions: slices.Clone(b.Positions),
+// readPart calls yield with what a part holds of a task's handles and time. A
+// batch is the caller's to keep.
+func (w *worker) readPart(ctx context.Context, f *archive.File, t *task, yield func(*block.Batch) error) error {
+	ids := make(map[sample.SeriesID]sample.Handle, t.end-t.first)
+	for at, handle := range t.handles() {
+		info := w.infoOf(t, at)
+		id := info.ID
+		if id == (sample.SeriesID{}) {
+			id = info.Series.ID()
+		}
+		ids[id] = handle
+	}
+	s := archive.Selection{Wanted: archive.Want(ids), From: t.from, To: t.to}
+	return w.archives.Read(ctx, f, s, func(b *block.Batch) error {
+		own := &block.Batch{
+			Handles: slices.Clone(b.Handles), Kinds: slices.Clone(b.Kinds), Ends: slices.Clone(b.Ends),
+			Times: slices.Clone(b.Times), Bits: slices.Clone(b.Bits), Texts: slices.Clone(b.Texts),
+			Qualities: slices.Clone(b.Qualities), Versions: slices.Clone(b.Versions), Positions: slices.Clone(b.Positions),
+		}
+		if err := w.hold(sizeOf(own)); err != nil {
+			return err
+		}
+		return yield(own)
+	})
+}
+
+// archivedBatch is what a stream read of a part, and the series of each run.
+type archivedBatch struct {
+	batch  *block.Batch
+	places []int
+}
+
+// fetchArchived reads what the archives of dropped volumes hold of a journal's
+// series.
+func (st *stream) fetchArchived(ctx context.Context, id store.JournalID, archives []journal.VolumeRecord, w *wanted) error {
+	for i := range archives {
+		areas, err := st.reading.archived(ctx, &archives[i], id, w)
+		if err != nil {
+			return err
+		}
+		for _, f := range partsOf(areas) {
+			from, to := w.between(f.FirstShard, f.EndShard)
+			handles := w.handles[from:to]
+			err := st.readPart(ctx, f, &task{from: st.Start, to: st.End, wanted: w, first: from, end: to}, func(b *block.Batch) error {
+				of, at := archivedBatch{batch: b}, 0
+				for _, handle := range b.Handles {
+					at = find(handles, handle, at)
+					of.places = append(of.places, w.places[from+at])
+				}
+				st.archived = append(st.archived, of)
+				return nil
+			})
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// gatherArchived puts the runs of parts on the lists of their series.
+func (st *stream) gatherArchived() {
+	for i, of := range st.archived {
+		for run, place := range of.places {
+			if p, ok := cut(of.batch, run, st.Start, st.End); ok {
+				p.origin = origin{item: len(st.bodies) + i}
+				st.lists[place] = append(st.lists[place], p)
+			}
+		}
 	}
 }

@@ -7,7 +7,9 @@ import (
 	"testing"
 	"time"
 
+	"weir/internal/analysis"
 	"weir/internal/archive"
+	"weir/internal/compute"
 	"weir/internal/journal"
 	"weir/internal/objects"
 	"weir/internal/objects/folder"
@@ -104,13 +106,24 @@ func TestQueriesAreTheSameWhereverTheSamplesAre(t *testing.T) {
 	r.fill(2, 0, 700)
 	r.fill(1, 70_000, 350) // loses where both have a time
 	want := r.answers()
+	held, heldWant := []*Input{}, []string{} // what jobs read that hold cuts
+	hold := func() {
+		in := r.inputOf(t, `{__name__=~".*"}`)
+		held, heldWant = append(held, in), append(heldWant, wholeInput(t, in))
+	}
 	same := func(when string) {
 		t.Helper()
+		for i, in := range held {
+			if got := wholeInput(t, in); got != heldWant[i] {
+				t.Fatalf("%s a job of cut %d reads\n%s\nwant\n%s", when, i, got, heldWant[i])
+			}
+		}
 		if got := r.answers(); got != want {
 			t.Fatalf("%s queries give\n%s\nwant\n%s", when, got, want)
 		}
 	}
 	r.do(r.archiver.Archive)
+	hold()
 	same("archived,")
 	r.must(r.archiver.Drop(t.Context(), unitWeek))
 	same("dropped,")
@@ -120,11 +133,25 @@ func TestQueriesAreTheSameWhereverTheSamplesAre(t *testing.T) {
 	r.do(r.archiver.Restore)
 	same("restored beside late samples,")
 	r.do(r.archiver.Archive)
+	hold()
 	same("archived beside late samples,")
 	r.must(r.archiver.Drop(t.Context(), unitWeek))
 	same("both revisions dropped,")
 	r.do(r.archiver.Restore)
 	same("both revisions restored,")
+}
+
+// wholeInput gives all that a job reads, as text.
+func wholeInput(t *testing.T, in *Input) (out string) {
+	t.Helper()
+	err := in.Read(t.Context(), compute.Part{End: sample.Shards, From: unitAt(0), To: unitAt(7 * 86400)}, func(of *analysis.Samples) error {
+		out += fmt.Sprintln(of.Series.Metric, of.Times, of.Bits, of.Texts, of.Qualities)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
 }
 
 // TestADamagedPartIsAnError: a query of a dropped week names the part.

@@ -233,16 +233,20 @@ func (r *reading) sourcesOf(ctx context.Context, id store.JournalID, s *journal.
 		}
 		seen[n.Revision] = true
 		volume, err := r.book.Volume(ctx, id.Week, n.Revision)
-		switch {
-		case err != nil:
+		if err != nil {
 			return nil, nil, err
-		case volume.State != journal.VolumeDropped:
+		}
+		switch volume.ServesAt(id.Partition, s.Cut) {
+		case journal.FromTable:
 			tables[n.Revision] = volume.Table
-		case volume.Archive == nil || r.archives == nil:
-		case id.Partition >= len(volume.Archive.Sealed) || s.Cut < volume.Archive.Sealed[id.Partition]:
-			return nil, nil, &missingError{id, n, fmt.Errorf("the volume was dropped: its archive serves no cut before %d", volume.Archive.Sealed)}
+		case journal.FromArchive:
+			if r.archives != nil {
+				archives = append(archives, volume)
+			}
 		default:
-			archives = append(archives, volume)
+			if volume.Archive != nil {
+				return nil, nil, &missingError{id, n, fmt.Errorf("the volume was dropped: its archive serves no cut before %d", volume.Archive.Sealed)}
+			}
 		}
 	}
 	return tables, archives, nil

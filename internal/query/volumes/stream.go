@@ -21,13 +21,8 @@ type stream struct {
 	worker
 	from   []source // of each body
 	places [][]int  // of each body: the series of each run of its batch
-	parts  []part   // of archives
-}
 
-// part is some of what a part of an archive holds.
-type part struct {
-	batch  *block.Batch
-	places []int // the series of each of its runs
+	archived []archivedBatch // with versions
 }
 
 // source says for whom an item is decoded.
@@ -44,7 +39,7 @@ func (st *stream) read(ctx context.Context, r *reading, series []query.SeriesInf
 	st.bodies, st.arena, st.from, st.parts = st.bodies[:0], st.arena[:0], st.from[:0], nil
 	defer func() {
 		r.Budget.Release(st.held)
-		st.held = 0
+		st.held, st.archived = 0, nil
 	}()
 	if err := st.fetchAll(ctx); err != nil {
 		return err
@@ -120,14 +115,8 @@ func (st *stream) fetchJournal(ctx context.Context, id store.JournalID, s journa
 	if err != nil {
 		return err
 	}
-	for i := range archives {
-		held, err := st.archived(ctx, &archives[i], id, w)
-		if err == nil {
-			err = st.fetchParts(ctx, held, w)
-		}
-		if err != nil {
-			return err
-		}
+	if err := st.fetchArchived(ctx, id, archives, w); err != nil {
+		return err
 	}
 	var areas []area
 	for n := range s.Items.Overlapping(st.Start, st.End) {
@@ -211,12 +200,7 @@ func (st *stream) gather() {
 			}
 		}
 	}
-	for i := range st.bodies {
-		add(&st.batches[i], st.places[i], origin{i, order{0, st.bodies[i].item.Position}})
-	}
-	for i := range st.parts {
-		add(st.parts[i].batch, st.parts[i].places, origin{item: len(st.bodies) + i})
-	}
+	st.gatherArchived()
 }
 
 // overlapping gives the items whose versions are needed and not read.
@@ -228,7 +212,7 @@ func (st *stream) overlapping() []int {
 				return nil
 			}
 			for i := range stretch {
-				if item := stretch[i].item; item < len(st.bodies) && !st.from[item].versioned {
+				if item := stretch[i].item; item < len(st.from) && !st.from[item].versioned {
 					out = append(out, item)
 				}
 			}
