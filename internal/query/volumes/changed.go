@@ -108,22 +108,16 @@ func (c *change) lookInto(ctx context.Context, id store.JournalID, s *journal.Sn
 	if err != nil {
 		return false, err
 	}
-	for i := range archives {
-		if archives[i].Archive.Sealed[id.Partition] <= c.cut(id) {
-			continue // all of it was there before
-		}
-		held, err := c.archived(ctx, &archives[i], id, w)
-		if err != nil {
-			return false, err
-		}
-		st := &stream{worker: worker{reading: c.reading, series: c.series}}
-		if err := st.fetchParts(ctx, held, w); err != nil {
-			return false, err
-		}
-		for _, p := range st.parts {
-			if slices.ContainsFunc(p.batch.Positions, func(p uint64) bool { return p >= c.cut(id) }) {
-				return true, nil
-			}
+	archives = slices.DeleteFunc(archives, func(v journal.VolumeRecord) bool {
+		return v.Archive.Sealed[id.Partition] <= c.cut(id) // all of it was there before
+	})
+	st := &stream{worker: worker{reading: c.reading, series: c.series}}
+	if err := st.fetchArchived(ctx, id, archives, w); err != nil {
+		return false, err
+	}
+	for _, of := range st.archived {
+		if slices.ContainsFunc(of.batch.Positions, func(p uint64) bool { return p >= c.cut(id) }) {
+			return true, nil
 		}
 	}
 	var areas []area

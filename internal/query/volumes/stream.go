@@ -6,11 +6,9 @@ import (
 	"fmt"
 	"slices"
 
-	"weir/internal/archive"
 	"weir/internal/block"
 	"weir/internal/journal"
 	"weir/internal/query"
-	"weir/internal/sample"
 	"weir/internal/store"
 )
 
@@ -36,7 +34,7 @@ type source struct {
 // gives is valid only during the call.
 func (st *stream) read(ctx context.Context, r *reading, series []query.SeriesInfo, yield func(*query.Points) error) error {
 	st.reading, st.series = r, series
-	st.bodies, st.arena, st.from, st.parts = st.bodies[:0], st.arena[:0], st.from[:0], nil
+	st.bodies, st.arena, st.from = st.bodies[:0], st.arena[:0], st.from[:0]
 	defer func() {
 		r.Budget.Release(st.held)
 		st.held, st.archived = 0, nil
@@ -142,30 +140,6 @@ func (st *stream) fetchJournal(ctx context.Context, id store.JournalID, s journa
 	return nil
 }
 
-// fetchParts reads the parts of an archive that areas name.
-func (st *stream) fetchParts(ctx context.Context, areas []area, w *wanted) error {
-	ids := make(map[sample.SeriesID]sample.Handle, len(w.handles))
-	for i, handle := range w.handles {
-		ids[st.series[w.places[i]].ID] = handle
-	}
-	for _, f := range partsOf(areas) {
-		err := st.archives.Read(ctx, f, archive.Selection{Wanted: archive.Want(ids), From: st.Start, To: st.End}, func(b *block.Batch) error {
-			p := part{batch: own(b)}
-			at := 0
-			for _, handle := range b.Handles {
-				at = find(w.handles, handle, at)
-				p.places = append(p.places, w.places[at])
-			}
-			st.parts = append(st.parts, p)
-			return st.hold(sizeOf(b))
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // unpack decodes an item, and says which series its runs are of.
 func (st *stream) unpack(i int) error {
 	b, batch, from := st.bodies[i], &st.batches[i], &st.from[i]
@@ -192,10 +166,10 @@ func (st *stream) gather() {
 	for i := range st.lists {
 		st.lists[i] = st.lists[i][:0]
 	}
-	add := func(b *block.Batch, places []int, from origin) {
-		for run, place := range places {
-			if p, ok := cut(b, run, st.Start, st.End); ok {
-				p.origin = from
+	for i := range st.bodies {
+		for run, place := range st.places[i] {
+			if p, ok := cut(&st.batches[i], run, st.Start, st.End); ok {
+				p.origin = origin{i, order{0, st.bodies[i].item.Position}}
 				st.lists[place] = append(st.lists[place], p)
 			}
 		}
