@@ -322,14 +322,9 @@ func (w *weekArchiver) Ended(ctx context.Context, before time.Time) ([]sample.We
 	return out, nil
 }
 
-// Archive archives a week and verifies that.
+// Archive archives a week, which verifies it.
 func (w *weekArchiver) Archive(ctx context.Context, week sample.Week) error {
-	untold := func(archive.Progress) {}
-	err := w.app.archiver.Archive(ctx, week, untold)
-	if err == nil {
-		err = w.app.archiver.Verify(ctx, week, untold)
-	}
-	return err
+	return w.app.archiver.Archive(ctx, week, func(archive.Progress) {})
 }
 
 // Drop drops a week that is verified, which the run itself holds no longer.
