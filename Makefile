@@ -13,6 +13,7 @@ COUNT  ?= 1
 TIME   ?= 30s
 VALUES ?= 20000000
 ROUNDS ?= 2
+SAMPLES ?= 100000000
 
 LINTER := .cache/golangci-lint
 
@@ -39,6 +40,10 @@ bench: build ## ingest on the real server; BENCH=. for all benchmarks, COUNT=<ru
 .PHONY: bench-peers
 bench-peers: build ## Weir beside Debian's victoria-metrics, with limits; VALUES=<n> ROUNDS=<n>
 	@VALUES='$(VALUES)' ROUNDS='$(ROUNDS)' tools/bench-peers.sh
+
+.PHONY: bench-rollup
+bench-rollup: build ## rollups beside DuckDB's SQL, with limits; SAMPLES=<n>
+	@SAMPLES='$(SAMPLES)' tools/bench-rollup.sh
 
 .PHONY: fuzz
 fuzz: ## run each fuzz test for TIME=30s, in about 10 minutes all together (TIME=10m: hours)
