@@ -51,6 +51,11 @@ type Input interface {
 	// Series gives how many series a range of shards has.
 	Series(first, end int) int
 
+	// Whole says whether a stretch of time is read no faster than all of a window:
+	// samples that lie by series, as in the archive. Which it is changes nothing
+	// but the time that it takes.
+	Whole(ctx context.Context, from, to int64) (bool, error)
+
 	// Read calls yield for each series of the shards [first, end) that has
 	// samples with from ≤ time < to, in order of SeriesID. They are valid only
 	// during the call. An error of yield ends it and is returned.

@@ -13,6 +13,9 @@ import (
 type Slice struct {
 	First, End int     // shards, half-open
 	Stretches  []int64 // where each begins, and where the last ends
+	// Ranges is into how many ranges of shards the slice is divided where all of
+	// the time is read at once.
+	Ranges int
 }
 
 // partSamples is how many samples are read at once, about, of 16 bytes each.
@@ -33,9 +36,10 @@ func Divide(ctx context.Context, j *Job) ([]Slice, error) {
 	}
 	// Ranges of shards are powers of two, as buckets of items are.
 	n := min(1<<bits.Len64(samples/uint64(len(stretches)-1)/partSamples), sample.Shards)
+	ranges := min(1<<bits.Len64(samples/uint64(n)/partSamples), sample.Shards/n)
 	var out []Slice
 	for i := range n {
-		s := Slice{First: i * sample.Shards / n, End: (i + 1) * sample.Shards / n, Stretches: stretches}
+		s := Slice{First: i * sample.Shards / n, End: (i + 1) * sample.Shards / n, Stretches: stretches, Ranges: ranges}
 		if j.Input.Series(s.First, s.End) > 0 {
 			out = append(out, s)
 		}

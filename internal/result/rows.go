@@ -48,6 +48,29 @@ func (r *Rows) Reset() {
 	}
 }
 
+// Append appends rows [start, end) of others of the same columns.
+func (r *Rows) Append(from *Rows, start, end int) {
+	for i := range r.Columns {
+		r.Columns[i].appendRows(&from.Columns[i], start, end)
+	}
+	r.n += end - start
+}
+
+func (v *Values) appendRows(from *Values, start, end int) {
+	for row := start; row < end; row++ {
+		switch {
+		case from.Null != nil && from.Null[row]:
+			v.None()
+		case v.Type == Text:
+			v.Text(from.Texts[from.Index[row]])
+		case v.Type == Float:
+			v.Float(from.Floats[row])
+		default:
+			v.Int(from.Ints[row])
+		}
+	}
+}
+
 // check says whether each column has a value of each row.
 func (r *Rows) check(columns []Column) error {
 	if len(columns) != len(r.Columns) {

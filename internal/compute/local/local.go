@@ -5,6 +5,7 @@ package local
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -51,11 +52,11 @@ func New(config Config, place objects.Objects) *Engine {
 
 // Run computes a job.
 func (e *Engine) Run(ctx context.Context, j compute.Job, progress compute.Progress) (compute.Output, error) {
-	slices, err := compute.Divide(ctx, &j)
+	list, err := compute.Divide(ctx, &j)
 	if err != nil {
 		return compute.Output{}, err
 	}
-	r := &run{Engine: e, job: j, slices: slices, files: make([]*result.File, len(slices)), progress: progress}
+	r := &run{Engine: e, job: j, slices: list, files: make([]*result.File, len(list)), progress: progress}
 	if err := r.sideBySide(ctx); err != nil {
 		return compute.Output{}, err
 	}
@@ -129,10 +130,20 @@ func (w *worker) do(ctx context.Context, slice int) error {
 		}
 	}()
 	name := fmt.Sprintf("%spart-%04d.parquet", j.Prefix, slice)
-	for i, from := range s.Stretches[:len(s.Stretches)-1] {
-		if err := w.stretch(ctx, name, s, from, s.Stretches[i+1]); err != nil {
+	for at := 0; at < len(s.Stretches)-1; {
+		n, err := w.whole(ctx, s.Stretches[at:])
+		switch {
+		case err != nil:
+			return err
+		case n > 1:
+			err = w.together(ctx, name, s, s.Stretches[at:at+n+1])
+		default:
+			n, err = 1, w.stretch(ctx, name, s, s.Stretches[at], s.Stretches[at+1])
+		}
+		if err != nil {
 			return err
 		}
+		at += n
 	}
 	var err error
 	if w.rows.Len() > 0 {
@@ -162,6 +173,90 @@ func (w *worker) stretch(ctx context.Context, name string, s compute.Slice, from
 		}
 		return w.write(ctx, name)
 	})
+}
+
+// whole gives how many of the first stretches are best read at once.
+func (w *worker) whole(ctx context.Context, stretches []int64) (int, error) {
+	if len(stretches) == 2 {
+		return 0, nil // there is only one
+	}
+	for i, from := range stretches[:len(stretches)-1] {
+		if is, err := w.job.Input.Whole(ctx, from, stretches[i+1]); !is || err != nil {
+			return i, err
+		}
+	}
+	return len(stretches) - 1, nil
+}
+
+// together computes several stretches that are read at once, range of shards by
+// range. The rows come in the order in which stretch would give them.
+func (w *worker) together(ctx context.Context, name string, s compute.Slice, bounds []int64) error {
+	parts := make([]rowsOf, len(bounds)-1)
+	for i := range parts {
+		parts[i].rows = result.NewRows(w.job.Analysis.Columns())
+	}
+	shards := (s.End - s.First) / s.Ranges
+	for first := s.First; first < s.End; first += shards {
+		part := compute.Part{First: first, End: first + shards, From: bounds[0] - w.job.Analysis.Lookback(), To: bounds[len(bounds)-1]}
+		if w.job.Input.Series(part.First, part.End) == 0 {
+			continue
+		}
+		err := w.job.Input.Read(ctx, part, func(of *analysis.Samples) error {
+			w.samples.Add(uint64(len(of.Times)))
+			for i := range parts {
+				if err := w.analyse(&parts[i], of, bounds[i], bounds[i+1]); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	for i := range parts {
+		start := 0
+		for _, end := range parts[i].ends {
+			w.rows.Append(parts[i].rows, start, end)
+			start = end
+			if w.rows.Len() >= w.config.GroupRows {
+				if err := w.write(ctx, name); err != nil {
+					return err
+				}
+			}
+		}
+		parts[i] = rowsOf{}
+	}
+	return nil
+}
+
+// rowsOf is the rows of a stretch, and where those of each series end.
+type rowsOf struct {
+	rows *result.Rows
+	ends []int
+}
+
+// analyse appends the rows of a series for the times [from, to).
+func (w *worker) analyse(to *rowsOf, all *analysis.Samples, from, end int64) error {
+	start, _ := slices.BinarySearch(all.Times, from-w.job.Analysis.Lookback())
+	stop, _ := slices.BinarySearch(all.Times, end)
+	if start == stop {
+		return nil
+	}
+	of := analysis.Samples{Series: all.Series, Times: all.Times[start:stop]}
+	if all.Texts != nil {
+		of.Texts = all.Texts[start:stop]
+	} else {
+		of.Bits = all.Bits[start:stop]
+	}
+	if all.Qualities != nil {
+		of.Qualities = all.Qualities[start:stop]
+	}
+	if err := w.worker.Analyse(to.rows, &of, from, end); err != nil {
+		return fmt.Errorf("series %s%s: %w", of.Series.Metric, of.Series.Tags, err)
+	}
+	to.ends = append(to.ends, to.rows.Len())
+	return nil
 }
 
 // write writes the rows that there are, and empties them.

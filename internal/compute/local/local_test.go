@@ -25,6 +25,7 @@ type input struct {
 	samples uint64          // the estimate
 	fail    error           // if set, what reading the last series gives
 	reads   atomic.Int64
+	whole   int64 // before that time all is read at once
 }
 
 func newInput(n int) *input {
@@ -52,6 +53,8 @@ func (in *input) Series(first, end int) int {
 	}
 	return n
 }
+
+func (in *input) Whole(_ context.Context, from, _ int64) (bool, error) { return from < in.whole, nil }
 
 func (in *input) Read(_ context.Context, p compute.Part, yield func(*analysis.Samples) error) error {
 	in.reads.Add(1)
@@ -126,7 +129,7 @@ func TestRowsAreTheSameHoweverDivided(t *testing.T) {
 		for _, cores := range []int{1, 4} {
 			for _, samples := range []uint64{0, 1 << 20, 1 << 24} {
 				in, place := newInput(40), place(t)
-				in.samples = samples
+				in.samples, in.whole = samples, int64(cores-1)*hour
 				out, err := New(Config{Cores: cores, GroupRows: 100}, place).Run(t.Context(), job(t, in, every), nil)
 				if err != nil {
 					t.Fatal(err)

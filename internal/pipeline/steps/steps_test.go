@@ -38,6 +38,8 @@ func (o *oneSeries) Estimate(context.Context, int64, int64) (uint64, error) { re
 
 func (o *oneSeries) Series(int, int) int { return 1 }
 
+func (o *oneSeries) Whole(context.Context, int64, int64) (bool, error) { return false, nil }
+
 func (o *oneSeries) Read(_ context.Context, p compute.Part, yield func(*analysis.Samples) error) error {
 	s := &analysis.Samples{Series: analysis.NewSeries(testSeries(), testSeries().ID(), sample.Int64)}
 	for at := p.From; at < p.To; at += minute {

@@ -108,6 +108,23 @@ func (in *Input) Estimate(ctx context.Context, start, end int64) (uint64, error)
 	return total, nil
 }
 
+// Whole says whether a week that overlaps is read from its archive, whose rows lie
+// by series.
+func (in *Input) Whole(ctx context.Context, from, to int64) (bool, error) {
+	for week := sample.WeekOf(from); week <= sample.WeekOf(to-1); week++ {
+		list, err := in.past.book.Volumes(ctx, week)
+		if err != nil {
+			return false, err
+		}
+		for _, v := range list {
+			if v.State == journal.VolumeDropped && v.Archive != nil {
+				return true, nil
+			}
+		}
+	}
+	return false, nil
+}
+
 // Read reads the series of some shards.
 func (in *Input) Read(ctx context.Context, p compute.Part, yield func(*analysis.Samples) error) error {
 	limits := query.DefaultLimits()
