@@ -82,14 +82,18 @@ func newPipelinePlan(g *global) *cobra.Command {
 		Short: "Show what a run would do",
 		Long: `Show what a run over a window would do: its steps, what each waits for, and the
 command line that carries it out. No server is asked.`,
-		Example: "  weir pipeline plan rollup.yaml --window 2026-01-05T00:00:00Z/2026-01-06T00:00:00Z",
+		Example: "  weir pipeline plan rollup.yaml --window 2026-01-05/2026-01-06",
 		Args:    arguments(cobra.ExactArgs(1), "one file"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			text, err := definitionOf(cmd.InOrStdin(), args[0])
 			if err != nil {
 				return err
 			}
-			picture, err := app.PlanPipeline(args[0], text, window)
+			start, end, err := windowOf(window)
+			if err != nil {
+				return err
+			}
+			picture, err := app.PlanPipeline(args[0], text, start+"/"+end)
 			if err != nil {
 				return err
 			}
