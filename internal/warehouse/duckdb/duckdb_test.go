@@ -3,6 +3,7 @@
 package duckdb_test
 
 import (
+	"context"
 	"errors"
 	"sync"
 	"testing"
@@ -63,4 +64,27 @@ func TestSuite(t *testing.T) {
 		}
 		return openAt(t, dirs[t.Name()])
 	})
+}
+
+// The context of the call that opened the file ends with that call; connections
+// that are made later have to do without.
+func TestConnectionsOutliveTheCallThatOpened(t *testing.T) {
+	t.Parallel()
+	w := openAt(t, t.TempDir())
+	ctx, cancel := context.WithCancel(t.Context())
+	opening, err := w.Query(ctx, "SELECT 1", warehouse.Limits{Rows: 1, Timeout: warehouseTimeout})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := opening.Close(); err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	for range 4 { // more at once than connections are kept
+		rows, err := w.Query(t.Context(), "SELECT 1", warehouse.Limits{Rows: 1, Timeout: warehouseTimeout})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = rows.Close() })
+	}
 }

@@ -160,11 +160,13 @@ func attach(ctx context.Context, c Config, path string) (*sql.DB, error) {
 		settings.Set("max_temp_directory_size", strconv.FormatInt(c.Temporary, 10)+"B")
 	}
 	attached := &atomic.Bool{}
+	// Connections are made as long as the database is open, for whatever call.
+	making := context.WithoutCancel(ctx)
 	connector, err := client.NewConnector(":memory:?"+settings.Encode(), func(e driver.ExecerContext) error {
 		if !attached.Load() {
 			return nil
 		}
-		_, err := e.ExecContext(ctx, "USE "+catalogName, nil)
+		_, err := e.ExecContext(making, "USE "+catalogName, nil)
 		return err
 	})
 	if err != nil {
