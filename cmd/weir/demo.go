@@ -18,7 +18,10 @@ func newDemo(d deps) *cobra.Command {
 		Long: `Starts a real instance on a folder of its own, sends it two years of a
 transformer's load, twelve series of the Numenta Anomaly Benchmark and a fleet
 of simulated power meters, by the same commands that you would use, and sums up
-what is where. Takes under a minute and leaves nothing behind.`,
+what is where. Then a pipeline rolls all of it up into the warehouse, exports a
+report, and archives, verifies and drops the weeks that are older than four; SQL
+and a query are answered from what is left. Takes under a minute and leaves
+nothing behind.`,
 		Example: `  weir demo
   weir demo --keep                         # leave it running to look around
   weir demo --meters 10000 --for 1h`,

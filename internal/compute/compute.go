@@ -7,8 +7,8 @@
 // # What holds after a crash at any point
 //
 // A job writes under names of its attempt only. Until its manifest is named by
-// the run's record nothing of it counts; what a killed attempt left is removed
-// with the folder of its run.
+// the run's record nothing of it counts; what a killed attempt left stays, and
+// nobody reads it.
 package compute
 
 import (
