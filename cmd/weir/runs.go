@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -168,6 +169,8 @@ once as the definition says. Those that have a run already are left alone.`,
 	return cmd
 }
 
+func runStates() []string { return []string{"waiting", "running", "done", "failed", "cancelled"} }
+
 func newPipelineStatus(g *global) *cobra.Command {
 	var state string
 	var limit int
@@ -179,6 +182,9 @@ stale when samples of its window came after it had read them.`,
 		Example: "  weir pipeline status\n  weir pipeline status rollup --state failed\n  weir pipeline status --output json",
 		Args:    arguments(cobra.MaximumNArgs(1), "one pipeline, or none"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if state != "" && !slices.Contains(runStates(), state) {
+				return usagef("--state %q: give one of %s", state, strings.Join(runStates(), ", "))
+			}
 			c, err := g.client()
 			if err != nil {
 				return err
@@ -190,8 +196,8 @@ stale when samples of its window came after it had read them.`,
 			return g.printRuns(runs)
 		},
 	}
-	cmd.Flags().StringVar(&state, "state", "", "only those that are waiting, running, done, failed or cancelled")
-	completeFlag(cmd, "state", choices("waiting", "running", "done", "failed", "cancelled"))
+	cmd.Flags().StringVar(&state, "state", "", "only those that are "+strings.Join(runStates(), ", "))
+	completeFlag(cmd, "state", choices(runStates()...))
 	cmd.Flags().IntVar(&limit, "limit", 0, "how many at most; 0: a thousand")
 	return cmd
 }

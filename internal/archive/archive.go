@@ -106,7 +106,7 @@ func (a *Archiver) each(ctx context.Context, week sample.Week, do func(journal.V
 		return err
 	}
 	if len(volumes) == 0 {
-		return fmt.Errorf("week %s: %w", week, store.ErrNotFound)
+		return fmt.Errorf("there is no week %s, weir weeks lists those there are: %w", week, store.ErrNotFound)
 	}
 	for _, v := range volumes {
 		if err := do(v); err != nil {
