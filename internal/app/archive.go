@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"strings"
 	"time"
 
 	"weir/internal/archive"
@@ -150,4 +151,30 @@ func (a *App) sweepArchive(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// letGo lets go of the volumes that a process held which was killed: else they
+// could not be dropped until that expires. Runs go on, and keep what they hold.
+func (a *App) letGo(ctx context.Context) error {
+	weeks, err := a.book.Weeks(ctx)
+	if err != nil {
+		return err
+	}
+	for _, week := range weeks {
+		list, err := a.book.Volumes(ctx, week)
+		if err != nil {
+			return err
+		}
+		for _, v := range list {
+			for _, p := range v.Pins {
+				if strings.HasPrefix(p.Holder, ofRun) {
+					continue
+				}
+				if err := a.book.Unpin(ctx, week, v.Revision, p.Holder); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
 }

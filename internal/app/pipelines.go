@@ -239,7 +239,10 @@ func (c *cutter) Release(ctx context.Context, k pipeline.RunKey, cut string) err
 	})
 }
 
-func holder(k pipeline.RunKey) string { return "run " + k.String() }
+func holder(k pipeline.RunKey) string { return ofRun + k.String() }
+
+// ofRun begins the names under which runs hold volumes.
+const ofRun = "run "
 
 // each calls do for each volume that a cut names something of.
 func (c *cutter) each(ctx context.Context, cut string, do func(sample.Week, int, []uint64) error) error {

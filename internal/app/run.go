@@ -142,6 +142,10 @@ func (a *App) becomeReady(ctx context.Context, opened <-chan struct{}) bool {
 	if ctx.Err() != nil {
 		return false
 	}
+	// No other process has this folder, and nothing is archived before.
+	if err := a.letGo(ctx); err != nil && ctx.Err() == nil {
+		a.logger.Warn("what was being archived before is held until that expires", "error", err)
+	}
 	a.ready.Store(true)
 	a.logger.Info("ready", "after", time.Since(a.started).Round(time.Millisecond))
 	return true
