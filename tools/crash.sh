@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Kills the real process at random moments while clients send, a hand seals and
 # discards weeks and everything is merged and swept, and then looks for every
-# acknowledged sample. KILLS says how often, SEED repeats a run.
+# acknowledged sample; then once more while pipelines run, load, export and
+# archive. KILLS says how often each test kills, SEED repeats a run.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -21,8 +22,9 @@ if ! go test ./test/crash -run TestCrash -count=1 -v -timeout="$timeout" "${argu
 	echo "crash: FAILED in ${SECONDS} s; the seed is above; all output is in $log"
 	exit 1
 fi
-# The figures of both runs in one line: what was lost and doubled beside 0.
+# The figures of all runs in one line: what was lost and doubled beside 0.
 echo "crash: ok, $(awk '/^crash: / {
 	for (i = 2; i < NF; i++) { if ($(i+1) ~ /^kills/) k += $i; if ($(i+1) ~ /^revisions/) r += $i
-		if ($(i+1) ~ /^merges/) m += $i; if ($(i+1) ~ /^samples/) s += $i } }
-	END { printf "%d kills, %d revisions, %d merges, %d k samples, 0 lost, 0 doubled (limit 0)", k, r, m, s / 1000 }' "$log"), ${SECONDS} s"
+		if ($(i+1) ~ /^merges/) m += $i; if ($(i+1) ~ /^runs/) p += $i; if ($(i+1) ~ /^windows/) w += $i
+		if ($(i+1) ~ /^rows/) t += $i; if ($(i+1) ~ /^samples/) s += $i } }
+	END { printf "%d kills, %d revisions, %d merges, %d runs of %d windows, %d rows, %d k samples, 0 lost, 0 doubled (limit 0)", k, r, m, p, w, t, s / 1000 }' "$log"), ${SECONDS} s"

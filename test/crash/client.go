@@ -12,7 +12,7 @@ import (
 
 // sender is one client: it sends one attempt after the other.
 type sender struct {
-	source *Source
+	next   func() *Attempt
 	random *rand.Rand
 	client *harness.Client
 	record *Record
@@ -32,7 +32,7 @@ func (s *sender) run(ctx context.Context) {
 			return
 		default:
 		}
-		a := s.source.Make()
+		a := s.next()
 		for ok := false; !ok; {
 			ok = s.send(ctx, a) || !s.resend
 			if ctx.Err() != nil {

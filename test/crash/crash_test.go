@@ -89,3 +89,26 @@ func TestCrash(t *testing.T) { crash(t, false) }
 // Unanswered requests are sent again with the same samples until they are
 // answered: each sample is read exactly once.
 func TestCrashResend(t *testing.T) { crash(t, true) }
+
+// Pipelines run while samples arrive: what clients sent is in the warehouse
+// once, and nothing is half exported, or dropped without an archive.
+func TestCrashPipelines(t *testing.T) {
+	plan := realPlan(t, true)
+	plan.Uptime = [2]time.Duration{300 * time.Millisecond, 3 * time.Second}
+	plan.Settle = 2 * time.Minute
+	server := harness.NewServer(t)
+	summary, err := RunPipelines(t.Context(), server, plan)
+	fmt.Println(summary)
+	t.Logf("kills while starting %d; slowest start %v; %d attempts; settled in %v, %d runs failed and went on; %d exports, %d half files and %d files without manifest seen after kills; %d archived, %d dropped",
+		summary.Starting, summary.Slowest, summary.Attempts, summary.SettledIn, summary.Failed, summary.Exports, summary.Partials, summary.Bare, summary.Archived, summary.Dropped)
+	if keep := os.Getenv("WEIR_TEST_KEEP"); err != nil && keep != "" {
+		_ = server.Kill() // it may be gone already
+		t.Logf("the data folder is kept in %s: %v", keep, os.CopyFS(keep, os.DirFS(server.Data)))
+	}
+	if err != nil {
+		t.Errorf("seed %d: %v", plan.Seed, err)
+	}
+	if err == nil && summary.Dropped == 0 {
+		t.Errorf("seed %d: nothing was dropped: the run shows less than it should", plan.Seed)
+	}
+}

@@ -34,6 +34,7 @@ const doomedAgo = 20
 // that revisions pile up, and sends to a week of its own that it discards.
 // Each of its calls may be cut short by a kill; it calls again later.
 type hand struct {
+	source *Source
 	sender *sender
 	random *rand.Rand
 	monday int64
@@ -70,7 +71,7 @@ func (h *hand) run(ctx context.Context) {
 }
 
 func (h *hand) sendDoomed(ctx context.Context) {
-	a := h.sender.source.MakeIn(doomedAgo)
+	a := h.source.MakeIn(doomedAgo)
 	a.Fate = Doomed
 	h.sender.send(ctx, a)
 	h.sender.record.Add(a)
@@ -158,7 +159,7 @@ func (h *hand) discardAll(ctx context.Context, attempts []*Attempt, settle time.
 // sendSome sends attempts that have to be answered.
 func (h *hand) sendSome(ctx context.Context, attempts []*Attempt, fate Fate) ([]*Attempt, error) {
 	for range 5 {
-		a := h.sender.source.MakeIn(doomedAgo)
+		a := h.source.MakeIn(doomedAgo)
 		a.Fate = fate
 		if !h.sender.send(ctx, a) {
 			return nil, fmt.Errorf("attempt %d, at the last discard, was not answered", a.Number)

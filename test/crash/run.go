@@ -95,7 +95,7 @@ func (r *run) clients(ctx context.Context, stop <-chan struct{}) func() {
 		source := NewSource(r.plan.Seed, i, now, func() uint64 { return number.Add(1) })
 		r.monday = source.monday
 		s := &sender{
-			source: source, random: rand.New(rand.NewPCG(r.plan.Seed, uint64(i)+1000)),
+			next: source.Make, random: rand.New(rand.NewPCG(r.plan.Seed, uint64(i)+1000)),
 			client: harness.NewClient(r.victim.URL()), record: r.record, resend: r.plan.Resend, stop: stop,
 		}
 		group.Go(func() {
@@ -105,8 +105,9 @@ func (r *run) clients(ctx context.Context, stop <-chan struct{}) func() {
 	}
 	source := NewSource(r.plan.Seed, r.plan.Clients, now, func() uint64 { return number.Add(1) })
 	r.hand = &hand{
+		source: source,
 		sender: &sender{
-			source: source, random: rand.New(rand.NewPCG(r.plan.Seed, 2000)),
+			random: rand.New(rand.NewPCG(r.plan.Seed, 2000)),
 			client: harness.NewClient(r.victim.URL()), record: r.record, stop: stop,
 		},
 		random: rand.New(rand.NewPCG(r.plan.Seed, 2001)), monday: r.monday,
