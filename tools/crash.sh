@@ -24,7 +24,6 @@ if ! go test ./test/crash -run TestCrash -count=1 -v -timeout="$timeout" "${argu
 fi
 # The figures of all runs in one line: what was lost and doubled beside 0.
 echo "crash: ok, $(awk '/^crash: / {
-	for (i = 2; i < NF; i++) { if ($(i+1) ~ /^kills/) k += $i; if ($(i+1) ~ /^revisions/) r += $i
-		if ($(i+1) ~ /^merges/) m += $i; if ($(i+1) ~ /^runs/) p += $i; if ($(i+1) ~ /^windows/) w += $i
-		if ($(i+1) ~ /^rows/) t += $i; if ($(i+1) ~ /^samples/) s += $i } }
-	END { printf "%d kills, %d revisions, %d merges, %d runs of %d windows, %d rows, %d k samples, 0 lost, 0 doubled (limit 0)", k, r, m, p, w, t, s / 1000 }' "$log"), ${SECONDS} s"
+	for (i = 2; i < NF; i++) { if ($(i+1) ~ /^kills/) k += $i; if ($(i+1) ~ /^merges/) m += $i
+		if ($(i+1) ~ /^runs/) p += $i; if ($(i+1) ~ /^samples/) s += $i } }
+	END { printf "%d kills, %d merges, %d runs, %d k samples, lost 0 (limit 0), doubled 0 (0)", k, m, p, s / 1000 }' "$log"), ${SECONDS} s"

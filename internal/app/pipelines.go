@@ -330,16 +330,24 @@ func (w *weekArchiver) Archive(ctx context.Context, week sample.Week) error {
 	return w.app.archiver.Archive(ctx, week, func(archive.Progress) {})
 }
 
-// Drop drops a week that is verified, which the run itself holds no longer.
+// Drop drops what is verified of a week, which the run itself holds no longer. A
+// revision that began meanwhile is the next run's.
 func (w *weekArchiver) Drop(ctx context.Context, k pipeline.RunKey, week sample.Week) error {
 	list, err := w.app.book.Volumes(ctx, week)
 	if err != nil {
 		return err
 	}
 	for _, v := range list {
-		if err := w.app.book.Unpin(ctx, week, v.Revision, holder(k)); err != nil {
+		if v.State != journal.VolumeVerified && v.State != journal.VolumeDropped {
+			continue
+		}
+		err := w.app.book.Unpin(ctx, week, v.Revision, holder(k))
+		if err == nil {
+			err = w.app.book.DropVolume(ctx, week, v.Revision, time.Now())
+		}
+		if err != nil {
 			return err
 		}
 	}
-	return w.app.archiver.Drop(ctx, week)
+	return nil
 }
