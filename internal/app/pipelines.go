@@ -29,19 +29,27 @@ import (
 
 // PipelinesConfig is what pipelines may use.
 type PipelinesConfig struct {
-	Cores  int   `yaml:"cores" doc:"how many cores an analysis uses"`
+	Cores  int   `yaml:"cores" doc:"how many cores an analysis uses; 0: all"`
 	Memory int64 `yaml:"memory" doc:"bytes that an analysis may hold on each core"`
 }
 
 func defaultPipelines() PipelinesConfig {
-	return PipelinesConfig{Cores: runtime.GOMAXPROCS(0), Memory: 512 << 20}
+	return PipelinesConfig{Memory: 512 << 20}
 }
 
 func (c PipelinesConfig) validate() error {
 	if c.Memory < 1<<20 {
 		return fmt.Errorf("memory is %d: it must be at least 1 MiB", c.Memory)
 	}
-	return local.Default(c.Cores).Validate()
+	return c.engine().Validate()
+}
+
+// engine gives what an engine may use.
+func (c PipelinesConfig) engine() local.Config {
+	if c.Cores == 0 {
+		return local.Default(runtime.GOMAXPROCS(0))
+	}
+	return local.Default(c.Cores)
 }
 
 // openPipelines puts together what carries pipelines out.
@@ -60,7 +68,7 @@ func (a *App) openPipelines() error {
 	c.Cutter, c.Conditions, c.Checks = a.cuts, &watermark{a.queues}, checks()
 	c.Worker = steps.New(steps.Options{
 		Inputs:   &inputs{a.source, a.config.Pipelines.Memory},
-		Engine:   local.New(local.Default(a.config.Pipelines.Cores), results),
+		Engine:   local.New(a.config.Pipelines.engine(), results),
 		Analyses: analyses(), Warehouse: a.warehouse, Results: results, Exports: exports,
 		Archiver: &weekArchiver{a},
 		Limits:   warehouse.Limits{Rows: a.config.Warehouse.Rows, Timeout: a.config.Warehouse.Timeout},
