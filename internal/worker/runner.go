@@ -131,7 +131,7 @@ func (r *runner) handleAll(ctx context.Context, batch []buffer.Delivery) error {
 	for i, d := range batch {
 		if err := r.handle(ctx, d); err != nil {
 			for _, d := range batch[i:] {
-				_ = d.Nack(ctx, 0) // else it comes by itself
+				_ = giveBack(ctx, d) // else it comes by itself
 			}
 			return err
 		}
@@ -168,9 +168,20 @@ func (r *runner) handle(ctx context.Context, d buffer.Delivery) error {
 		// The store did not answer. The message is as good as any: try again.
 		r.logger.Warn("message not handled; trying again", "message", d.ID(), "error", err)
 		if !pause(ctx, wait) {
-			return ignoreUnavailable(d.Nack(ctx, 0))
+			return giveBack(ctx, d)
 		}
 	}
+}
+
+// giveBackTime is for giving one message back that its runner has no time for.
+const giveBackTime = 100 * time.Millisecond
+
+// giveBack gives a message back at once, also where ctx has ended: else it would
+// be hidden from the next runner for the rest of its visibility timeout.
+func giveBack(ctx context.Context, d buffer.Delivery) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), giveBackTime)
+	defer cancel()
+	return ignoreUnavailable(d.Nack(ctx, 0))
 }
 
 // leftFor is how long a message waits that this worker can do nothing about.
@@ -244,7 +255,7 @@ func (r *runner) drop(ctx context.Context) {
 	for _, h := range heads {
 		for _, e := range h.all() {
 			for _, d := range e.deliveries {
-				_ = d.Nack(ctx, 0) // else it comes by itself
+				_ = giveBack(ctx, d) // else it comes by itself
 			}
 		}
 	}
