@@ -2,11 +2,7 @@ package archive
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
-	"hash"
-	"io"
 	"time"
 
 	"weir/internal/block"
@@ -147,20 +143,6 @@ func (w *volumeWriter) partition(ctx context.Context, p *partition) (lost uint64
 	return lost, nil
 }
 
-// counter counts and hashes what is written.
-type counter struct {
-	to  io.Writer
-	sum hash.Hash
-	n   int64
-}
-
-func (c *counter) Write(p []byte) (int, error) {
-	n, err := c.to.Write(p)
-	c.sum.Write(p[:n])
-	c.n += int64(n)
-	return n, err
-}
-
 // part reads a piece and writes it as a part, and calls seen with what it has. A
 // piece that turns out to have no samples is none.
 func (w *volumeWriter) part(ctx context.Context, p *partition, one *piece, seen func(*block.Batch)) (err error) {
@@ -170,7 +152,7 @@ func (w *volumeWriter) part(ctx context.Context, p *partition, one *piece, seen 
 		Partition: p.id.Partition, FirstShard: one.first, EndShard: one.end,
 	}
 	var to objects.Writer
-	var counted *counter
+	var counted *objects.Counted
 	var rows *partWriter
 	defer func() {
 		if to != nil {
@@ -185,7 +167,7 @@ func (w *volumeWriter) part(ctx context.Context, p *partition, one *piece, seen 
 			if to, err = w.objects.Create(ctx, f.Name); err != nil {
 				return err
 			}
-			counted = &counter{to: to, sum: sha256.New()}
+			counted = objects.Count(to)
 			place := &Place{w.v.Week, w.v.Revision, len(w.v.partitions), p.id.Partition, one.first, one.end}
 			rows = newPartWriter(counted, place, p.names.identify)
 			f.MinTime, f.MaxTime = b.Times[0], b.Times[0]
@@ -202,7 +184,7 @@ func (w *volumeWriter) part(ctx context.Context, p *partition, one *piece, seen 
 	if err != nil || to == nil {
 		return err
 	}
-	f.Bytes, f.SHA256 = counted.n, hex.EncodeToString(counted.sum.Sum(nil))
+	f.Bytes, f.SHA256 = counted.Bytes(), counted.SHA256()
 	w.files = append(w.files, f)
 	w.step.add(uint64(w.reader.collector.Samples()), uint64(f.Bytes))
 	return nil

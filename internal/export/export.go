@@ -2,11 +2,8 @@ package export
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"hash"
 	"io"
 
 	"weir/internal/objects"
@@ -124,11 +121,11 @@ func (m *Manifest) put(ctx context.Context, to objects.Objects, name string, fil
 		return err
 	}
 	defer w.Abort()
-	c := &counter{to: w, sum: sha256.New()}
+	c := objects.Count(w)
 	if err := fill(c); err != nil {
 		return err
 	}
-	m.Bytes, m.SHA256 = c.bytes, hex.EncodeToString(c.sum.Sum(nil))
+	m.Bytes, m.SHA256 = c.Bytes(), c.SHA256()
 	return w.Close()
 }
 
@@ -147,20 +144,6 @@ func (m *Manifest) write(ctx context.Context, to objects.Objects, name string) e
 		return err
 	}
 	return w.Close()
-}
-
-// counter counts and hashes what goes through it.
-type counter struct {
-	to    io.Writer
-	sum   hash.Hash
-	bytes int64
-}
-
-func (c *counter) Write(p []byte) (int, error) {
-	n, err := c.to.Write(p)
-	c.sum.Write(p[:n])
-	c.bytes += int64(n)
-	return n, err
 }
 
 // base gives the last segment of an object's name.

@@ -2,11 +2,7 @@ package result
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
-	"hash"
-	"io"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
@@ -24,25 +20,11 @@ import (
 type Writer struct {
 	columns []Column
 	object  objects.Writer
-	counted *counter
+	counted *objects.Counted
 	parquet *file.Writer
 	file    File
 
 	present []int16 // scratch: of each row 1, or 0 where it is null
-}
-
-// counter counts and hashes what goes through it.
-type counter struct {
-	to    io.Writer
-	hash  hash.Hash
-	bytes int64
-}
-
-func (c *counter) Write(p []byte) (int, error) {
-	n, err := c.to.Write(p)
-	c.hash.Write(p[:n])
-	c.bytes += int64(n)
-	return n, err
 }
 
 // NewWriter begins a file.
@@ -56,7 +38,7 @@ func NewWriter(ctx context.Context, to objects.Objects, name string, columns []C
 		return nil, err
 	}
 	w := &Writer{columns: columns, object: object, file: File{Name: name}}
-	w.counted = &counter{to: object, hash: sha256.New()}
+	w.counted = objects.Count(object)
 	// Results are written more often than read: what is fast comes first.
 	properties := []parquet.WriterProperty{
 		parquet.WithCompression(compress.Codecs.Snappy), parquet.WithCreatedBy("weir"), parquet.WithDictionaryDefault(false),
@@ -137,7 +119,7 @@ func (w *Writer) Close() (File, error) {
 	if err := w.object.Close(); err != nil {
 		return File{}, err
 	}
-	w.file.Bytes, w.file.SHA256 = w.counted.bytes, hex.EncodeToString(w.counted.hash.Sum(nil))
+	w.file.Bytes, w.file.SHA256 = w.counted.Bytes(), w.counted.SHA256()
 	return w.file, nil
 }
 
