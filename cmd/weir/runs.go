@@ -79,6 +79,21 @@ func (g *global) keyOf(ctx context.Context, c *client.Client, pipeline, window s
 	return k, fmt.Errorf("pipeline %s has no run over %s: see weir pipeline status %s", pipeline, window, pipeline)
 }
 
+// onRun finds the run that is meant and does something with it.
+func (g *global) onRun(
+	ctx context.Context, pipeline, window string, revision int, do func(*client.Client, context.Context, client.RunKey) (client.Run, error),
+) (client.Run, error) {
+	c, err := g.client()
+	if err != nil {
+		return client.Run{}, err
+	}
+	k, err := g.keyOf(ctx, c, pipeline, window, revision)
+	if err != nil {
+		return client.Run{}, err
+	}
+	return do(c, ctx, k)
+}
+
 func sameTime(a, b string) bool {
 	x, errX := time.Parse(time.RFC3339Nano, a)
 	y, errY := time.Parse(time.RFC3339Nano, b)
@@ -121,15 +136,7 @@ func newPipelineCancel(g *global) *cobra.Command {
 		Example: "  weir pipeline cancel rollup --window 2026-01-05/2026-01-06",
 		Args:    arguments(cobra.ExactArgs(1), "one pipeline"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := g.client()
-			if err != nil {
-				return err
-			}
-			k, err := g.keyOf(cmd.Context(), c, args[0], window, revision)
-			if err != nil {
-				return err
-			}
-			r, err := c.CancelRun(cmd.Context(), k)
+			r, err := g.onRun(cmd.Context(), args[0], window, revision, (*client.Client).CancelRun)
 			if err != nil {
 				return err
 			}
@@ -211,15 +218,7 @@ func newPipelineLogs(g *global) *cobra.Command {
 		Example: "  weir pipeline logs rollup --window 2026-01-05/2026-01-06",
 		Args:    arguments(cobra.ExactArgs(1), "one pipeline"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := g.client()
-			if err != nil {
-				return err
-			}
-			k, err := g.keyOf(cmd.Context(), c, args[0], window, revision)
-			if err != nil {
-				return err
-			}
-			r, err := c.Run(cmd.Context(), k)
+			r, err := g.onRun(cmd.Context(), args[0], window, revision, (*client.Client).Run)
 			if err != nil {
 				return err
 			}
