@@ -51,7 +51,7 @@ type BufferConfig struct {
 // StoreConfig is the embedded store.
 type StoreConfig struct {
 	CacheBytes int64 `yaml:"cache_bytes" doc:"memory for items read before"`
-	OpenTables int   `yaml:"open_tables" doc:"how many week folders are kept open"`
+	OpenTables int   `yaml:"open_tables" doc:"how many week folders are kept open, at about 1 MB each; a query over more of them opens them anew"`
 }
 
 // QueryConfig is what a query may cost.
@@ -86,7 +86,7 @@ func Default() Config {
 		HTTP:       HTTPConfig{Address: "127.0.0.1:8480"},
 		Partitions: min(runtime.GOMAXPROCS(0), 4),
 		Buffer:     BufferConfig{MaxBytes: 4 << 30, Visibility: time.Minute},
-		Store:      StoreConfig{CacheBytes: 32 << 20, OpenTables: 8},
+		Store:      StoreConfig{CacheBytes: 32 << 20, OpenTables: 32},
 		Gateway:    gateway.Default(),
 		Worker:     worker.Default(),
 		Merge:      merge.Default(),

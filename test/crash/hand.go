@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"weir/test/harness"
@@ -30,6 +31,11 @@ const (
 // doomedAgo is the week set apart for discards; no client sends to it.
 const doomedAgo = 20
 
+// sealsALife is how many times weeks are sealed while one process lives: each
+// revision is a table of its own, and what a start has to look at would grow
+// with how long the start before it took.
+const sealsALife = 4
+
 // hand is who runs the service: it seals weeks while clients send to them, so
 // that revisions pile up, and sends to a week of its own that it discards.
 // Each of its calls may be cut short by a kill; it calls again later.
@@ -38,6 +44,7 @@ type hand struct {
 	sender *sender
 	random *rand.Rand
 	monday int64
+	left   atomic.Int64 // seals, while this process lives
 
 	mu      sync.Mutex
 	done    deeds
@@ -63,8 +70,10 @@ func (h *hand) run(ctx context.Context) {
 		case 1, 2:
 			h.sendDoomed(ctx)
 		default:
-			all := weeksAgo()
-			h.seal(ctx, all[h.random.IntN(len(all))])
+			if h.left.Add(-1) >= 0 {
+				all := weeksAgo()
+				h.seal(ctx, all[h.random.IntN(len(all))])
+			}
 		}
 		pause(ctx, h.random.IntN(800))
 	}

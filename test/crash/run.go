@@ -122,6 +122,7 @@ func (r *run) kills(ctx context.Context) error {
 		if err := r.victim.Start(r.plan.Flags(n)...); err != nil {
 			return err
 		}
+		r.hand.left.Store(sealsALife)
 		end := r.life
 		if n > 0 && r.random.IntN(5) == 0 {
 			end = r.killStarting

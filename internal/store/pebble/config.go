@@ -52,7 +52,8 @@ type Config struct {
 	// CacheBytes is the block cache, shared by all folders.
 	CacheBytes int64
 	// MaxOpenTables is how many tables are kept open. One in use is never
-	// closed, so more are open while more are used at once.
+	// closed, so more are open while more are used at once. An idle one holds
+	// about 0.8 MB; opening one syncs a dozen files.
 	MaxOpenTables int
 	// MemTableBytes is the largest memtable of a folder; up to four of them
 	// exist while it is written to, and an idle folder holds one.
@@ -69,7 +70,7 @@ type Config struct {
 func Default() Config {
 	return Config{
 		CacheBytes:    32 << 20,
-		MaxOpenTables: 8,
+		MaxOpenTables: 32,
 		MemTableBytes: 8 << 20,
 		Logger:        slog.Default(),
 		FS:            vfs.Default,
