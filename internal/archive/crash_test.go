@@ -39,7 +39,7 @@ func (r *rig) whole() {
 func every(t *testing.T, test func(t *testing.T, r *rig, at int, what interrupted) (reached bool), kinds ...interrupted) {
 	stride := 1
 	if testing.Short() {
-		stride = 7
+		stride = 17
 	}
 	for _, what := range kinds {
 		for at := 1; ; at += stride {

@@ -230,7 +230,11 @@ func TestEachByteDamaged(t *testing.T) {
 	body := encodePart(t, b, of)
 	s := Selection{Wanted: of.wanted(b.Handles...), From: minTime, To: maxTime}
 	var reader PartReader
-	for i := range body {
+	stride := 1
+	if testing.Short() {
+		stride = 13
+	}
+	for i := 0; i < len(body); i += stride {
 		for _, bit := range []byte{1, 0x10, 0x80} {
 			damaged := slices.Clone(body)
 			damaged[i] ^= bit

@@ -320,6 +320,9 @@ func complete(s journal.Snapshot, id message.ID) error {
 // TestThePoolFollowsThePolicy: a backlog brings workers, up to one a queue,
 // and an hour without one leaves the least there may be.
 func TestThePoolFollowsThePolicy(t *testing.T) {
+	if testing.Short() {
+		t.Skip("more than an hour is simulated")
+	}
 	onStage(t, 4, func(s *stage) {
 		s.buffer.work = 10 * time.Millisecond // a worker takes 100 messages a second
 		var log strings.Builder

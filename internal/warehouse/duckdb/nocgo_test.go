@@ -22,11 +22,14 @@ func TestWithoutCgo(t *testing.T) {
 	_, loaded := w.Load(t.Context(), nil, nil)
 	_, imported := w.Import(t.Context(), nil, nil)
 	_, erased := w.Erase(t.Context(), sample.SeriesID{})
-	_, asked := w.Query(t.Context(), "SELECT 1", warehouse.Limits{})
+	answer, asked := w.Query(t.Context(), "SELECT 1", warehouse.Limits{})
 	for _, err := range []error{loaded, imported, erased, asked, w.PutSeries(t.Context(), nil)} {
 		if !errors.Is(err, warehouse.ErrUnsupported) || !strings.Contains(err.Error(), "CGO_ENABLED=1") {
 			t.Errorf("%v; want ErrUnsupported that says how to build", err)
 		}
+	}
+	if answer != nil {
+		t.Errorf("it answered %v", answer)
 	}
 	if err := w.Close(); err != nil {
 		t.Error(err)
