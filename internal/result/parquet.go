@@ -4,9 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/apache/arrow-go/v18/arrow"
-	"github.com/apache/arrow-go/v18/arrow/array"
-	"github.com/apache/arrow-go/v18/arrow/memory"
 	"github.com/apache/arrow-go/v18/parquet"
 	"github.com/apache/arrow-go/v18/parquet/compress"
 	"github.com/apache/arrow-go/v18/parquet/file"
@@ -19,12 +16,17 @@ import (
 // bytes. It is not safe for concurrent use.
 type Writer struct {
 	columns []Column
+	root    *schema.GroupNode
 	object  objects.Writer
 	counted *objects.Counted
-	parquet *file.Writer
+	parquet *file.Writer // nil before the first rows
 	file    File
 
-	present []int16 // scratch: of each row 1, or 0 where it is null
+	memory     *recycler
+	properties *parquet.WriterProperties
+	dictionary dictionary
+	ones       []int16 // scratch: of each row 1, as it is there
+	present    []int16 // scratch: of each row 1, or 0 where it is null
 }
 
 // NewWriter begins a file.
@@ -37,23 +39,33 @@ func NewWriter(ctx context.Context, to objects.Objects, name string, columns []C
 	if err != nil {
 		return nil, err
 	}
-	w := &Writer{columns: columns, object: object, file: File{Name: name}}
-	w.counted = objects.Count(object)
-	// Results are written more often than read: what is fast comes first.
+	return &Writer{columns: columns, root: root, object: object, counted: objects.Count(object), memory: &recycler{}, file: File{Name: name}}, nil
+}
+
+// begin begins the file. How its columns are written hangs on its first rows.
+// Results are written more often than read: what is fast comes first.
+func (w *Writer) begin(first *Rows) {
 	properties := []parquet.WriterProperty{
 		parquet.WithCompression(compress.Codecs.Snappy), parquet.WithCreatedBy("weir"), parquet.WithDictionaryDefault(false),
+		parquet.WithBatchSize(encodedRows), parquet.WithAllocator(w.memory),
 	}
-	for _, c := range columns {
-		switch c.Type {
-		case Text:
+	for i, c := range w.columns {
+		switch {
+		case c.Type == Text:
 			properties = append(properties, parquet.WithDictionaryFor(c.Name, true))
-		case Time, Int:
+		case w.dictionary.suits(&first.Columns[i]):
+			// Packed places hardly become smaller.
+			properties = append(properties, parquet.WithDictionaryFor(c.Name, true), parquet.WithCompressionFor(c.Name, compress.Codecs.Uncompressed))
+		case c.Type == Time, c.Type == Int:
 			properties = append(properties, parquet.WithEncodingFor(c.Name, parquet.Encodings.DeltaBinaryPacked))
 		}
 	}
-	w.parquet = file.NewParquetWriter(w.counted, root, file.WithWriterProps(parquet.NewWriterProperties(properties...)))
-	return w, nil
+	w.properties = parquet.NewWriterProperties(properties...)
+	w.parquet = file.NewParquetWriter(w.counted, w.root, file.WithWriterProps(w.properties))
 }
+
+// encodedRows is how many rows of a column are encoded at once.
+const encodedRows = 16 << 10
 
 // schemaOf gives the Parquet types of columns, as docs/formats/result.md has them.
 func schemaOf(columns []Column) (*schema.GroupNode, error) {
@@ -87,6 +99,9 @@ func (w *Writer) Write(rows *Rows) error {
 	if err := rows.check(w.columns); err != nil {
 		return fmt.Errorf("parquet %s: %w", w.file.Name, err)
 	}
+	if w.parquet == nil {
+		w.begin(rows)
+	}
 	group, err := w.parquet.AppendRowGroupChecked()
 	if err != nil {
 		return fmt.Errorf("parquet %s: %w", w.file.Name, err)
@@ -113,6 +128,9 @@ func (w *Writer) Write(rows *Rows) error {
 // Close ends the file and says what it is.
 func (w *Writer) Close() (File, error) {
 	defer w.object.Abort()
+	if w.parquet == nil {
+		w.begin(NewRows(w.columns))
+	}
 	if err := w.parquet.Close(); err != nil {
 		return File{}, fmt.Errorf("parquet %s: %w", w.file.Name, err)
 	}
@@ -128,32 +146,51 @@ func (w *Writer) Abort() { w.object.Abort() }
 
 // write writes a column of so many rows.
 func (w *Writer) write(chunk file.ColumnChunkWriter, v *Values, n int) error {
-	w.present = w.present[:0]
-	for i := range n {
-		if v.Null != nil && v.Null[i] {
-			w.present = append(w.present, 0)
-		} else {
-			w.present = append(w.present, 1)
+	present := w.presence(v.Null, n)
+	if places, ok := chunk.(dictionaryWriter); ok && w.properties.DictionaryEnabledFor(chunk.Descr().Name()) {
+		if v.Type == Text {
+			distinct, index := textDictionary(v)
+			return writePlaces(places, distinct, index, v.Null, present)
+		}
+		if w.dictionary.of(v) {
+			return writePlaces(places, w.dictionary.array(v.Type), w.dictionary.index, nil, present)
 		}
 	}
 	var err error
 	switch chunk := chunk.(type) {
 	case *file.Int64ColumnChunkWriter:
-		_, err = chunk.WriteBatch(there(v.Ints, v.Null), w.present, nil)
+		_, err = chunk.WriteBatch(there(v.Ints, v.Null), present, nil)
 	case *file.Float64ColumnChunkWriter:
-		_, err = chunk.WriteBatch(there(v.Floats, v.Null), w.present, nil)
+		_, err = chunk.WriteBatch(there(v.Floats, v.Null), present, nil)
 	case *file.BooleanColumnChunkWriter:
 		set := make([]bool, 0, n)
 		for _, x := range there(v.Ints, v.Null) {
 			set = append(set, x != 0)
 		}
-		_, err = chunk.WriteBatch(set, w.present, nil)
-	case *file.ByteArrayColumnChunkWriter:
-		err = w.writeTexts(chunk, v)
+		_, err = chunk.WriteBatch(set, present, nil)
 	default:
 		panic(fmt.Sprintf("result: no column is written by %T", chunk))
 	}
 	return err
+}
+
+// presence gives the definition level of each of n rows.
+func (w *Writer) presence(null []bool, n int) []int16 {
+	if null == nil {
+		for len(w.ones) < n {
+			w.ones = append(w.ones, 1)
+		}
+		return w.ones[:n]
+	}
+	w.present = w.present[:0]
+	for _, isNull := range null {
+		if isNull {
+			w.present = append(w.present, 0)
+		} else {
+			w.present = append(w.present, 1)
+		}
+	}
+	return w.present
 }
 
 // there gives the values that are not null.
@@ -168,49 +205,4 @@ func there[T any](values []T, null []bool) []T {
 		}
 	}
 	return out
-}
-
-// writeTexts writes texts by their places in a dictionary, so that none is
-// looked up for each row that has it.
-func (w *Writer) writeTexts(chunk *file.ByteArrayColumnChunkWriter, v *Values) error {
-	places, distinct, known := make([]int32, len(v.Texts)), array.NewStringBuilder(memory.DefaultAllocator), map[string]int32{}
-	defer distinct.Release()
-	for i, text := range v.Texts {
-		place, ok := known[text]
-		if !ok {
-			place = int32(distinct.Len())
-			known[text] = place
-			distinct.Append(text)
-		}
-		places[i] = place
-	}
-	index := v.Index
-	if len(known) < len(v.Texts) {
-		index = make([]int32, len(v.Index))
-		for i, at := range v.Index {
-			index[i] = places[at]
-		}
-	}
-	var valid []bool
-	if v.Null != nil {
-		valid = make([]bool, len(v.Null))
-		for i, null := range v.Null {
-			valid[i] = !null
-		}
-	}
-	dictionary := distinct.NewArray()
-	defer dictionary.Release()
-	encoder, ok := chunk.CurrentEncoder().(interface{ PutDictionary(arrow.Array) error })
-	if !ok {
-		panic("result: a text column has no dictionary")
-	}
-	if err := encoder.PutDictionary(dictionary); err != nil {
-		return err
-	}
-	builder := array.NewInt32Builder(memory.DefaultAllocator)
-	defer builder.Release()
-	builder.AppendValues(index, valid)
-	indices := builder.NewArray()
-	defer indices.Release()
-	return chunk.WriteDictIndices(indices, w.present, nil)
 }

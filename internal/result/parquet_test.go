@@ -144,6 +144,74 @@ func TestRowsReadBack(t *testing.T) {
 	}
 }
 
+// TestValuesThatRepeat writes a file whose first rows repeat, so that dictionaries
+// are begun, and whose other rows do not, or have what no dictionary takes.
+func TestValuesThatRepeat(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	zero := math.Copysign(0, -1)
+	groups := map[string]func(row int) (float64, bool){
+		"repeat":    func(row int) (float64, bool) { return []float64{0, zero, 1.5, math.Inf(-1)}[row%4], true },
+		"differ":    func(int) (float64, bool) { return random.NormFloat64(), true },
+		"have NaN":  func(row int) (float64, bool) { return math.Float64frombits(0x7ff8000000000000 | uint64(row%3)), true },
+		"are null":  func(row int) (float64, bool) { return float64(row % 3), row%2 == 0 },
+		"go on":     func(row int) (float64, bool) { return float64(row % 100), true },
+		"are alike": func(int) (float64, bool) { return 7, true },
+	}
+	const n = maxDistinct + 1000
+	columns := []Column{{"x", Float}, {"n", Int}}
+	place, err := folder.New(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := NewWriter(t.Context(), place, "a", columns)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want []string
+	for _, name := range []string{"repeat", "differ", "have NaN", "are null", "go on", "are alike"} {
+		rows := NewRows(columns)
+		for row := range n {
+			x, there := groups[name](row)
+			if there {
+				rows.Columns[0].Float(x)
+				rows.Columns[1].Int(int64(math.Float64bits(x)))
+				if x != x && math.Float64bits(rows.Columns[0].Floats[row]) != math.Float64bits(math.NaN()) {
+					t.Fatal("there are several NaN")
+				}
+			} else {
+				rows.Columns[0].None()
+				rows.Columns[1].None()
+			}
+			rows.EndRow()
+		}
+		want = append(want, texts(rows)...)
+		if err := w.Write(rows); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f, err := w.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := example()
+	m.Columns, m.Files, m.Rows = columns, []File{f}, f.Rows
+	var got []string
+	if err := Read(t.Context(), place, m, func(r *Rows) error {
+		got = append(got, texts(r)...)
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if len(got) != len(want) {
+		t.Fatalf("%d rows; want %d", len(got), len(want))
+	}
+	for i := range got {
+		if got[i] != want[i] {
+			t.Fatalf("row %d is %s; want %s", i, got[i], want[i])
+		}
+	}
+}
+
 func TestUnequalColumnsAreRefused(t *testing.T) {
 	place, err := folder.New(t.TempDir())
 	if err != nil {
@@ -188,7 +256,15 @@ func TestSameRowsSameBytes(t *testing.T) {
 	}
 }
 
+// BenchmarkWrite writes a rollup of small whole numbers, as TSBS has them, and
+// one of numbers that are all different.
 func BenchmarkWrite(b *testing.B) {
+	random := rand.New(rand.NewPCG(1, 1))
+	b.Run("whole", func(b *testing.B) { benchWrite(b, func() float64 { return float64(random.IntN(101)) }) })
+	b.Run("real", func(b *testing.B) { benchWrite(b, random.NormFloat64) })
+}
+
+func benchWrite(b *testing.B, value func() float64) {
 	place, err := folder.New(b.TempDir())
 	if err != nil {
 		b.Fatal(err)
@@ -205,9 +281,15 @@ func BenchmarkWrite(b *testing.B) {
 			c[3].Int(int64(window) * 300e9)
 			c[4].Int(int64(window+1) * 300e9)
 			c[5].Int(30)
-			for k := 6; k < len(c); k++ {
-				c[k].Float(float64((window*window*k + series*31) % 100))
+			c[6].Float(value())
+			c[7].Float(value())
+			sum := 0.0
+			for range 30 {
+				sum += value()
 			}
+			c[8].Float(sum / 30)
+			c[9].Float(sum)
+			c[10].Float(value())
 			rows.EndRow()
 		}
 	}

@@ -3,6 +3,7 @@ package result
 import (
 	"fmt"
 	"math"
+	"slices"
 )
 
 // Rows is rows in columns, as many of each column. It is filled row by row,
@@ -32,11 +33,28 @@ func NewRows(columns []Column) *Rows {
 	return r
 }
 
+// Grow makes room for n more rows.
+func (r *Rows) Grow(n int) {
+	for i := range r.Columns {
+		switch c := &r.Columns[i]; c.Type {
+		case Text:
+			c.Index = slices.Grow(c.Index, n)
+		case Float:
+			c.Floats = slices.Grow(c.Floats, n)
+		default:
+			c.Ints = slices.Grow(c.Ints, n)
+		}
+	}
+}
+
 // Len gives how many rows there are.
 func (r *Rows) Len() int { return r.n }
 
 // EndRow closes a row: each column was given one value since the last end.
 func (r *Rows) EndRow() { r.n++ }
+
+// EndRows closes n rows.
+func (r *Rows) EndRows(n int) { r.n += n }
 
 // Reset empties the rows.
 func (r *Rows) Reset() {
@@ -101,8 +119,12 @@ func (v *Values) Bool(x bool) {
 	}
 }
 
-// Float appends a value of a column of Float.
+// Float appends a value of a column of Float. Of NaN there is one, as for the
+// libraries of Parquet.
 func (v *Values) Float(x float64) {
+	if x != x {
+		x = math.NaN()
+	}
 	v.Floats = append(v.Floats, x)
 	v.valid()
 }
@@ -115,6 +137,18 @@ func (v *Values) Text(x string) {
 	}
 	v.Index = append(v.Index, int32(len(v.Texts)-1))
 	v.valid()
+}
+
+// Repeat appends a text n times.
+func (v *Values) Repeat(x string, n int) {
+	v.Texts = append(v.Texts, x)
+	place := int32(len(v.Texts) - 1)
+	for range n {
+		v.Index = append(v.Index, place)
+	}
+	if v.Null != nil {
+		v.Null = append(v.Null, make([]bool, n)...)
+	}
 }
 
 func (v *Values) valid() {

@@ -23,18 +23,25 @@ type worker struct {
 
 // Analyse appends a row for each window that has samples.
 func (w *worker) Analyse(rows *result.Rows, s *analysis.Samples, start, end int64) error {
-	for i, guess := 0, 1; i < len(s.Times); {
+	n := 0
+	for i, guess := 0, 1; i < len(s.Times); n++ {
 		from, to := w.window(s.Times[i], start, end)
 		j := windowEnd(s.Times, i, guess, to)
 		guess = j - i
-		w.row(rows, s.Series, from, to)
+		rows.Columns[3].Int(from)
+		rows.Columns[4].Int(to)
 		if s.Series.Kind == sample.String {
 			w.none(rows, j-i)
 		} else if err := w.numbers(rows, s.Series.Kind, s.Bits[i:j]); err != nil {
 			return err
 		}
-		rows.EndRow()
 		i = j
+	}
+	if n > 0 {
+		rows.Columns[0].Repeat(s.Series.ID, n)
+		rows.Columns[1].Repeat(s.Series.Metric, n)
+		rows.Columns[2].Repeat(s.Series.Tags, n)
+		rows.EndRows(n)
 	}
 	return nil
 }
@@ -74,16 +81,6 @@ func (w *worker) asFloats(kind sample.Kind, values []uint64) []uint64 {
 		w.floats = append(w.floats, math.Float64bits(float64(int64(b))))
 	}
 	return w.floats
-}
-
-// row appends who and when.
-func (w *worker) row(rows *result.Rows, s *analysis.Series, from, to int64) {
-	c := rows.Columns
-	c[0].Text(s.ID)
-	c[1].Text(s.Metric)
-	c[2].Text(s.Tags)
-	c[3].Int(from)
-	c[4].Int(to)
 }
 
 // fixed is how many columns come before those of functions.

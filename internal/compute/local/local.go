@@ -22,8 +22,8 @@ type Config struct {
 	GroupRows int `yaml:"group_rows" doc:"rows of a result that are written at once"`
 }
 
-// Default is all cores given, and groups of rows of some tens of MB.
-func Default(cores int) Config { return Config{Cores: cores, GroupRows: 200_000} }
+// Default is all cores given, and groups of rows whose columns fit a core's cache.
+func Default(cores int) Config { return Config{Cores: cores, GroupRows: 64 << 10} }
 
 // Validate says which setting makes no sense.
 func (c Config) Validate() error {
@@ -96,6 +96,7 @@ func (r *run) sideBySide(ctx context.Context) error {
 	for range min(r.config.Cores, len(r.slices)) {
 		group.Go(func() {
 			w := &worker{run: r, worker: r.job.Analysis.Worker(), rows: result.NewRows(r.job.Analysis.Columns())}
+			w.rows.Grow(r.config.GroupRows)
 			for ctx.Err() == nil {
 				i := int(r.next.Add(1)) - 1
 				if i >= len(r.slices) {

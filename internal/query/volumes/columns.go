@@ -43,10 +43,9 @@ func cut(b *block.Batch, run int, from, to int64) (p piece, ok bool) {
 	}
 	p = piece{batch: b, start: start, end: end, kind: b.Kinds[run], ascending: true}
 	times := b.Times[start:end]
-	p.first, p.last = times[0], times[0]
-	for _, t := range times[1:] {
-		p.ascending = p.ascending && t > p.last
-		p.first, p.last = min(p.first, t), max(p.last, t)
+	p.first, p.last = times[0], times[len(times)-1]
+	if p.ascending = ascend(times); !p.ascending {
+		p.first, p.last = slices.Min(times), slices.Max(times)
 	}
 	if p.last < from || p.first >= to {
 		return p, false
@@ -64,6 +63,16 @@ func cut(b *block.Batch, run int, from, to int64) (p piece, ok bool) {
 	}
 	p.first, p.last = b.Times[p.start], b.Times[p.end-1]
 	return p, true
+}
+
+// ascend says whether times ascend strictly.
+func ascend(times []int64) bool {
+	for i := 1; i < len(times); i++ {
+		if times[i] <= times[i-1] {
+			return false
+		}
+	}
+	return true
 }
 
 // orderOf gives the order of sample i of the batch.
@@ -107,12 +116,28 @@ func byFirst(a, b piece) int { return cmp.Compare(a.first, b.first) }
 type columns struct {
 	info *query.SeriesInfo // as in Points
 	query.Points
+	seen query.Points // of a view
 }
 
 // reset empties the columns and keeps their memory.
 func (c *columns) reset(info *query.SeriesInfo) {
 	c.info = info
 	c.Points = query.Points{Info: info, Times: c.Times[:0], Bits: c.Bits[:0], Texts: c.Texts[:0]}
+}
+
+// view gives the samples of a piece as they lie in its batch, where nothing else
+// is in range and nothing is to be converted. The piece was cut.
+func (c *columns) view(list []piece) (*query.Points, bool) {
+	p := &list[0]
+	if !plain(list) || p.kind != c.info.Kind || p.kind == sample.String {
+		return nil, false
+	}
+	b := p.batch
+	c.seen = query.Points{Info: c.info, Times: b.Times[p.start:p.end], Bits: b.Bits[p.start:p.end]}
+	if b.Qualities != nil && slices.ContainsFunc(b.Qualities[p.start:p.end], notGood) {
+		c.seen.Qualities = b.Qualities[p.start:p.end]
+	}
+	return &c.seen, true
 }
 
 // append adds samples start to end of a piece, which lie behind all there are.

@@ -139,9 +139,10 @@ func (in *Input) Read(ctx context.Context, p compute.Part, yield func(*analysis.
 	}
 	defer in.streams.Put(st)
 	var of analysis.Samples
-	return st.read(ctx, r, in.of(p.First, p.End), func(p *query.Points) error {
+	series := in.of(p.First, p.End)
+	return st.read(ctx, r, series, func(i int, p *query.Points) error {
 		of = analysis.Samples{
-			Series: analysis.NewSeries(p.Info.Series, p.Info.ID, p.Info.Kind),
+			Series: st.words.at(series, i),
 			Times:  p.Times, Bits: p.Bits, Texts: p.Texts, Qualities: p.Qualities,
 		}
 		return yield(&of)

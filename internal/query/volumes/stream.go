@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"slices"
 
+	"weir/internal/analysis"
 	"weir/internal/block"
 	"weir/internal/journal"
 	"weir/internal/query"
+	"weir/internal/sample"
 	"weir/internal/store"
 )
 
@@ -21,6 +23,29 @@ type stream struct {
 	places [][]int  // of each body: the series of each run of its batch
 
 	archived []archivedBatch // with versions
+
+	division division
+	words    words
+}
+
+// division is which series each journal may have: that of the stretch before
+// mostly holds for the next one.
+type division struct {
+	series      []query.SeriesInfo
+	first, last sample.Week
+	journals    map[store.JournalID]*wanted // in order
+}
+
+// words is the series of a slice in the words of a row: its stretches come one
+// after the other.
+type words struct {
+	series []query.SeriesInfo
+	of     []*analysis.Series
+}
+
+// same says whether two lists are one.
+func same(a, b []query.SeriesInfo) bool {
+	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0])
 }
 
 // source says for whom an item is decoded.
@@ -30,9 +55,9 @@ type source struct {
 	versioned  bool // versions are read too
 }
 
-// read calls yield for each of the series that has samples in range. What it
-// gives is valid only during the call.
-func (st *stream) read(ctx context.Context, r *reading, series []query.SeriesInfo, yield func(*query.Points) error) error {
+// read calls yield for each of the series that has samples in range, with its
+// place among them. What it gives is valid only during the call.
+func (st *stream) read(ctx context.Context, r *reading, series []query.SeriesInfo, yield func(int, *query.Points) error) error {
 	st.reading, st.series = r, series
 	st.bodies, st.arena, st.from = st.bodies[:0], st.arena[:0], st.from[:0]
 	defer func() {
@@ -68,7 +93,7 @@ func (st *stream) read(ctx context.Context, r *reading, series []query.SeriesInf
 		}
 		points, err := st.bring(&series[i], list)
 		if err == nil && len(points.Times) > 0 {
-			err = yield(points)
+			err = yield(i, points)
 		}
 		if err != nil {
 			return err
@@ -79,13 +104,12 @@ func (st *stream) read(ctx context.Context, r *reading, series []query.SeriesInf
 
 // fetchAll reads the items of all journals that may have samples of the series.
 func (st *stream) fetchAll(ctx context.Context) error {
-	journals, err := st.divide(ctx, st.series)
+	journals, err := st.divided(ctx)
 	if err != nil {
 		return err
 	}
 	for _, id := range sortedIDs(journals) {
 		w := journals[id]
-		sort(w)
 		snapshot, err := st.snapshot(ctx, id)
 		if err == nil {
 			err = st.fetchJournal(ctx, id, snapshot, w)
@@ -95,6 +119,35 @@ func (st *stream) fetchAll(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// divided gives for each journal the series that it may have samples of.
+func (st *stream) divided(ctx context.Context) (map[store.JournalID]*wanted, error) {
+	d := &st.division
+	first, last := sample.WeekOf(st.Start), sample.WeekOf(st.End-1)
+	if d.journals != nil && d.first == first && d.last == last && same(d.series, st.series) {
+		return d.journals, nil
+	}
+	journals, err := st.divide(ctx, st.series)
+	if err != nil {
+		return nil, err
+	}
+	for _, w := range journals {
+		sort(w)
+	}
+	*d = division{st.series, first, last, journals}
+	return journals, nil
+}
+
+// at gives one of the series in the words of a row.
+func (w *words) at(series []query.SeriesInfo, i int) *analysis.Series {
+	if !same(w.series, series) {
+		w.series, w.of = series, make([]*analysis.Series, len(series))
+	}
+	if w.of[i] == nil {
+		w.of[i] = analysis.NewSeries(series[i].Series, series[i].ID, series[i].Kind)
+	}
+	return w.of[i]
 }
 
 func sortedIDs(journals map[store.JournalID]*wanted) []store.JournalID {
@@ -201,6 +254,9 @@ func (st *stream) overlapping() []int {
 func (st *stream) bring(info *query.SeriesInfo, list []piece) (*query.Points, error) {
 	c := &st.spare
 	c.reset(info)
+	if points, ok := c.view(list); ok {
+		return points, nil
+	}
 	c.grow(list)
 	err := stretches(list, func(s []piece) error { return c.settle(s, st.Start, st.End) })
 	return &c.Points, err
