@@ -2,32 +2,41 @@ package result
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 
+	"github.com/apache/arrow-go/v18/arrow/memory"
 	"github.com/apache/arrow-go/v18/parquet"
 	"github.com/apache/arrow-go/v18/parquet/compress"
 	"github.com/apache/arrow-go/v18/parquet/file"
+	"github.com/apache/arrow-go/v18/parquet/metadata"
 	"github.com/apache/arrow-go/v18/parquet/schema"
+	"github.com/klauspost/compress/s2"
 
 	"weir/internal/objects"
 )
 
 // Writer writes one Parquet file of a result. The same rows give the same
 // bytes. It is not safe for concurrent use.
+//
+// What lies in pages is encoded here, since columns are at hand whole: that takes
+// a third of what the library's column writers take, which see value by value.
+// The library frames the pages and writes the footer.
 type Writer struct {
-	columns []Column
-	root    *schema.GroupNode
-	object  objects.Writer
-	counted *objects.Counted
-	parquet *file.Writer // nil before the first rows
-	file    File
-
-	memory     *recycler
+	columns    []Column
+	object     objects.Writer
+	counted    *objects.Counted
 	properties *parquet.WriterProperties
-	dictionary dictionary
-	ones       []int16 // scratch: of each row 1, as it is there
-	present    []int16 // scratch: of each row 1, or 0 where it is null
+	metadata   *metadata.FileMetaDataBuilder
+	groups     int16
+	file       File
+
+	pages      pages
+	compressed []byte // scratch
 }
+
+// magic begins and ends a Parquet file.
+const magic = "PAR1"
 
 // NewWriter begins a file.
 func NewWriter(ctx context.Context, to objects.Objects, name string, columns []Column) (*Writer, error) {
@@ -39,33 +48,16 @@ func NewWriter(ctx context.Context, to objects.Objects, name string, columns []C
 	if err != nil {
 		return nil, err
 	}
-	return &Writer{columns: columns, root: root, object: object, counted: objects.Count(object), memory: &recycler{}, file: File{Name: name}}, nil
-}
-
-// begin begins the file. How its columns are written hangs on its first rows.
-// Results are written more often than read: what is fast comes first.
-func (w *Writer) begin(first *Rows) {
-	properties := []parquet.WriterProperty{
-		parquet.WithCompression(compress.Codecs.Snappy), parquet.WithCreatedBy("weir"), parquet.WithDictionaryDefault(false),
-		parquet.WithBatchSize(encodedRows), parquet.WithAllocator(w.memory),
+	w := &Writer{columns: columns, object: object, counted: objects.Count(object), file: File{Name: name}}
+	// Results are written more often than read: what is fast comes first.
+	w.properties = parquet.NewWriterProperties(parquet.WithCompression(compress.Codecs.Snappy), parquet.WithCreatedBy("weir"))
+	w.metadata = metadata.NewFileMetadataBuilder(schema.NewSchema(root), w.properties, nil)
+	if _, err := w.counted.Write([]byte(magic)); err != nil {
+		object.Abort()
+		return nil, err
 	}
-	for i, c := range w.columns {
-		switch {
-		case c.Type == Text:
-			properties = append(properties, parquet.WithDictionaryFor(c.Name, true))
-		case w.dictionary.suits(&first.Columns[i]):
-			// Packed places hardly become smaller.
-			properties = append(properties, parquet.WithDictionaryFor(c.Name, true), parquet.WithCompressionFor(c.Name, compress.Codecs.Uncompressed))
-		case c.Type == Time, c.Type == Int:
-			properties = append(properties, parquet.WithEncodingFor(c.Name, parquet.Encodings.DeltaBinaryPacked))
-		}
-	}
-	w.properties = parquet.NewWriterProperties(properties...)
-	w.parquet = file.NewParquetWriter(w.counted, w.root, file.WithWriterProps(w.properties))
+	return w, nil
 }
-
-// encodedRows is how many rows of a column are encoded at once.
-const encodedRows = 16 << 10
 
 // schemaOf gives the Parquet types of columns, as docs/formats/result.md has them.
 func schemaOf(columns []Column) (*schema.GroupNode, error) {
@@ -99,39 +91,61 @@ func (w *Writer) Write(rows *Rows) error {
 	if err := rows.check(w.columns); err != nil {
 		return fmt.Errorf("parquet %s: %w", w.file.Name, err)
 	}
-	if w.parquet == nil {
-		w.begin(rows)
-	}
-	group, err := w.parquet.AppendRowGroupChecked()
-	if err != nil {
-		return fmt.Errorf("parquet %s: %w", w.file.Name, err)
-	}
+	group := w.metadata.AppendRowGroup()
 	for i := range rows.Columns {
-		chunk, err := group.NextColumn()
-		if err == nil {
-			err = w.write(chunk, &rows.Columns[i], rows.Len())
-		}
-		if err == nil {
-			err = chunk.Close()
-		}
-		if err != nil {
+		if err := w.writeChunk(group.NextColumnChunk(), int16(i), &rows.Columns[i], rows.Len()); err != nil {
 			return fmt.Errorf("parquet %s: column %s: %w", w.file.Name, w.columns[i].Name, err)
 		}
 	}
-	if err := group.Close(); err != nil {
+	group.SetNumRows(rows.Len())
+	if err := group.Finish(w.counted.Bytes(), w.groups); err != nil {
 		return fmt.Errorf("parquet %s: %w", w.file.Name, err)
 	}
+	w.groups++
 	w.file.Rows += uint64(rows.Len())
 	return nil
+}
+
+// position tells the library where in the file it is.
+type position struct{ *objects.Counted }
+
+// Tell gives how many bytes were written.
+func (p position) Tell() int64 { return p.Bytes() }
+
+// writeChunk writes a column of n rows: a page of what differs, if that is less,
+// and one page of values or of places.
+func (w *Writer) writeChunk(chunk *metadata.ColumnChunkMetaDataBuilder, ordinal int16, v *Values, n int) error {
+	pager, err := file.NewPageWriter(position{w.counted}, compress.Codecs.Snappy, 0, chunk, w.groups, ordinal, memory.DefaultAllocator, false, nil, nil)
+	if err != nil {
+		return err
+	}
+	p := &w.pages
+	p.encode(v, n)
+	encoding := parquet.Encodings.Plain
+	if p.distinct > 0 {
+		encoding = parquet.Encodings.RLEDict
+		page := file.NewDictionaryPage(memory.NewBufferBytes(p.dictionary), int32(p.distinct), parquet.Encodings.Plain)
+		_, err := pager.WriteDictionaryPage(page)
+		page.Release()
+		if err != nil {
+			return err
+		}
+	}
+	w.compressed = s2.EncodeSnappy(w.compressed[:cap(w.compressed)], p.data)
+	page := file.NewDataPageV1(memory.NewBufferBytes(w.compressed), int32(n), encoding, parquet.Encodings.RLE, parquet.Encodings.RLE, int32(len(p.data)))
+	_, err = pager.WriteDataPage(page)
+	page.Release()
+	if err != nil {
+		return err
+	}
+	chunk.SetStats(p.statistics)
+	return pager.Close(p.distinct > 0, false)
 }
 
 // Close ends the file and says what it is.
 func (w *Writer) Close() (File, error) {
 	defer w.object.Abort()
-	if w.parquet == nil {
-		w.begin(NewRows(w.columns))
-	}
-	if err := w.parquet.Close(); err != nil {
+	if err := w.writeFooter(); err != nil {
 		return File{}, fmt.Errorf("parquet %s: %w", w.file.Name, err)
 	}
 	if err := w.object.Close(); err != nil {
@@ -141,68 +155,18 @@ func (w *Writer) Close() (File, error) {
 	return w.file, nil
 }
 
-// Abort gives up.
-func (w *Writer) Abort() { w.object.Abort() }
-
-// write writes a column of so many rows.
-func (w *Writer) write(chunk file.ColumnChunkWriter, v *Values, n int) error {
-	present := w.presence(v.Null, n)
-	if places, ok := chunk.(dictionaryWriter); ok && w.properties.DictionaryEnabledFor(chunk.Descr().Name()) {
-		if v.Type == Text {
-			distinct, index := textDictionary(v)
-			return writePlaces(places, distinct, index, v.Null, present)
-		}
-		if w.dictionary.of(v) {
-			return writePlaces(places, w.dictionary.array(v.Type), w.dictionary.index, nil, present)
-		}
+func (w *Writer) writeFooter() error {
+	footer, err := w.metadata.Finish()
+	if err != nil {
+		return err
 	}
-	var err error
-	switch chunk := chunk.(type) {
-	case *file.Int64ColumnChunkWriter:
-		_, err = chunk.WriteBatch(there(v.Ints, v.Null), present, nil)
-	case *file.Float64ColumnChunkWriter:
-		_, err = chunk.WriteBatch(there(v.Floats, v.Null), present, nil)
-	case *file.BooleanColumnChunkWriter:
-		set := make([]bool, 0, n)
-		for _, x := range there(v.Ints, v.Null) {
-			set = append(set, x != 0)
-		}
-		_, err = chunk.WriteBatch(set, present, nil)
-	default:
-		panic(fmt.Sprintf("result: no column is written by %T", chunk))
+	n, err := footer.WriteTo(w.counted, nil)
+	if err != nil {
+		return err
 	}
+	_, err = w.counted.Write(append(binary.LittleEndian.AppendUint32(nil, uint32(n)), magic...))
 	return err
 }
 
-// presence gives the definition level of each of n rows.
-func (w *Writer) presence(null []bool, n int) []int16 {
-	if null == nil {
-		for len(w.ones) < n {
-			w.ones = append(w.ones, 1)
-		}
-		return w.ones[:n]
-	}
-	w.present = w.present[:0]
-	for _, isNull := range null {
-		if isNull {
-			w.present = append(w.present, 0)
-		} else {
-			w.present = append(w.present, 1)
-		}
-	}
-	return w.present
-}
-
-// there gives the values that are not null.
-func there[T any](values []T, null []bool) []T {
-	if null == nil {
-		return values
-	}
-	out := make([]T, 0, len(values))
-	for i, x := range values {
-		if !null[i] {
-			out = append(out, x)
-		}
-	}
-	return out
-}
+// Abort gives up.
+func (w *Writer) Abort() { w.object.Abort() }

@@ -167,10 +167,7 @@ func sumOf(kind sample.Kind, values []uint64) float64 {
 // passed over unless all are.
 func bounds(kind sample.Kind, values []uint64) (low, high float64) {
 	if kind != sample.Float64 {
-		least, most := int64(math.MaxInt64), int64(math.MinInt64)
-		for _, b := range values {
-			least, most = min(least, int64(b)), max(most, int64(b))
-		}
+		least, most := boundsOfInts(values)
 		return float64(least), float64(most)
 	}
 	low, high = math.Inf(1), math.Inf(-1)
@@ -192,6 +189,21 @@ func bounds(kind sample.Kind, values []uint64) (low, high float64) {
 		return math.NaN(), math.NaN()
 	}
 	return low, high
+}
+
+// boundsOfInts keeps two of each, so that one comparison needn't wait for the other.
+func boundsOfInts(values []uint64) (int64, int64) {
+	least, most := int64(values[0]), int64(values[0])
+	least2, most2 := least, most
+	for ; len(values) >= 2; values = values[2:] {
+		a, b := int64(values[0]), int64(values[1])
+		least, most = min(least, a), max(most, a)
+		least2, most2 = min(least2, b), max(most2, b)
+	}
+	if len(values) == 1 {
+		least, most = min(least, int64(values[0])), max(most, int64(values[0]))
+	}
+	return min(least, least2), max(most, most2)
 }
 
 // deviation gives the standard deviation of a sample, by a second pass over it.
