@@ -29,12 +29,12 @@ func (p *pages) encode(v *Values, n int) {
 	nulls := p.appendLevels(v.Null, n)
 	p.statistics = metadata.EncodedStatistics{Signed: true}
 	p.statistics.SetNullCount(int64(nulls))
-	switch {
-	case v.Type == Text:
+	switch v.Type {
+	case Text:
 		p.encodeTexts(v)
-	case v.Type == Bool:
+	case Bool:
 		p.data = appendBools(p.data, there(v.Ints, v.Null))
-	case v.Type == Float:
+	case Float:
 		floats := there(v.Floats, v.Null)
 		p.boundFloats(floats)
 		if p.numbers.ofFloats(floats) {
@@ -44,7 +44,7 @@ func (p *pages) encode(v *Values, n int) {
 		for _, x := range floats {
 			p.data = binary.LittleEndian.AppendUint64(p.data, math.Float64bits(x))
 		}
-	default:
+	case Int, Time:
 		ints := there(v.Ints, v.Null)
 		p.boundInts(ints)
 		if p.numbers.ofInts(ints) {
