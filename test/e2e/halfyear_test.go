@@ -209,18 +209,27 @@ func (h *halfYear) archive(action string, weeks ...string) {
 	}
 }
 
+// archiveOf is a line of weir archive list --output json.
+type archiveOf struct {
+	Week     string `json:"week"`
+	Revision int    `json:"revision"`
+	State    string `json:"state"`
+	Manifest string `json:"manifest"`
+}
+
+func (p *plant) archives() (list []archiveOf) {
+	p.t.Helper()
+	if err := json.Unmarshal([]byte(p.weir("archive", "list", "--output", "json")), &list); err != nil {
+		p.t.Fatal(err)
+	}
+	return list
+}
+
 // volumes gives how many revisions there are in each state.
 func (h *halfYear) volumes() map[string]int {
 	h.t.Helper()
-	var list []struct {
-		Week  string `json:"week"`
-		State string `json:"state"`
-	}
-	if err := json.Unmarshal([]byte(h.weir("archive", "list", "--output", "json")), &list); err != nil {
-		h.t.Fatal(err)
-	}
 	out := map[string]int{}
-	for _, v := range list {
+	for _, v := range h.archives() {
 		if slices.Contains(h.weeks, v.Week) {
 			out[v.State]++
 		}

@@ -37,6 +37,28 @@ type readParquet struct {
 	Wrong []string `json:"wrong"`
 }
 
+// tool gives the path of one of the repository's tools.
+func tool(t *testing.T, name string) string {
+	t.Helper()
+	path, err := filepath.Abs(filepath.Join("..", "..", "tools", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// pythonOfOthers gives a Python with the packages of DuckDB and pyarrow.
+func pythonOfOthers(t *testing.T) string {
+	t.Helper()
+	find := exec.CommandContext(t.Context(), tool(t, "parquet-python.sh"))
+	find.Stderr = os.Stderr // of an installation that fails
+	python, err := find.Output()
+	if err != nil {
+		t.Fatalf("%s: %v; what is to be installed is above", find, err)
+	}
+	return strings.TrimSpace(string(python))
+}
+
 // byOthers reads all Parquet of a data folder by DuckDB's and pyarrow's Python
 // packages, which must agree in rows, sums, times and types.
 func byOthers(t *testing.T, data string) []readParquet {
@@ -53,17 +75,7 @@ func byOthers(t *testing.T, data string) []readParquet {
 // readByOthers gives what is read, and what of it is wrong.
 func readByOthers(t *testing.T, data string) (found []readParquet) {
 	t.Helper()
-	tools, err := filepath.Abs(filepath.Join("..", "..", "tools"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	find := exec.CommandContext(t.Context(), filepath.Join(tools, "parquet-python.sh"))
-	find.Stderr = os.Stderr // of an installation that fails
-	python, err := find.Output()
-	if err != nil {
-		t.Fatalf("tools/parquet-python.sh: %v; what is to be installed is above", err)
-	}
-	check := exec.CommandContext(t.Context(), strings.TrimSpace(string(python)), filepath.Join(tools, "check-parquet.py"), "--json", data)
+	check := exec.CommandContext(t.Context(), pythonOfOthers(t), tool(t, "check-parquet.py"), "--json", data)
 	check.Stderr = os.Stderr
 	var failed *exec.ExitError // also where something is wrong, which is in what it says
 	out, err := check.Output()
