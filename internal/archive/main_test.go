@@ -5,11 +5,11 @@ import (
 	"os"
 	"testing"
 
-	"weir/internal/archive/bounds"
+	"weir/internal/bounds"
 )
 
 func TestMain(m *testing.M) {
-	if err := bounds.SetDecoder(); err != nil {
+	if err := bounds.SetDecoders(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}

@@ -15,8 +15,8 @@ import (
 	"github.com/apache/arrow-go/v18/parquet/file"
 	"github.com/apache/arrow-go/v18/parquet/metadata"
 
-	"weir/internal/archive/bounds"
 	"weir/internal/block"
+	"weir/internal/bounds"
 	"weir/internal/objects"
 	"weir/internal/sample"
 )

@@ -11,6 +11,7 @@ import (
 	"github.com/apache/arrow-go/v18/parquet/file"
 	"github.com/apache/arrow-go/v18/parquet/schema"
 
+	"weir/internal/bounds"
 	"weir/internal/objects"
 )
 
@@ -61,7 +62,7 @@ func readFile(ctx context.Context, from objects.Objects, columns []Column, f *Fi
 			panic(r)
 		}
 	}()
-	reader, err := file.NewParquetReader(io.NewSectionReader(object, 0, object.Size()))
+	reader, err := file.NewParquetReader(io.NewSectionReader(object, 0, object.Size()), file.WithReadProps(bounds.Properties()))
 	if err != nil {
 		return fmt.Errorf("%w: %s: %w", ErrCorrupt, f.Name, err)
 	}
