@@ -64,7 +64,7 @@ func (h *halfYear) fleets() {
 	}
 }
 
-// sample sends samples of every kind to some weeks: in no order, times more
+// send sends samples of every kind to some weeks: in no order, times more
 // than once in one request, and such as came before in those of later calls.
 func (h *halfYear) send(each int, weeks ...int) {
 	h.t.Helper()
@@ -127,11 +127,13 @@ func (h *halfYear) queries() []string {
 		ask("aggregate", []string{"match", `{__name__=~"cpu_.*"}`, "window", "1m", "fn", "mean"}, around),
 		ask("aggregate", []string{"match", `{__name__=~"cpu_.*"}`, "window", "1h", "fn", "last", "by", "__name__,hostname"}, within),
 	}
-	for _, fn := range []string{"count", "min", "max", "mean", "sum", "first", "last"} {
-		out = append(out,
-			ask("aggregate", []string{"match", `{__name__=~"rough_(float|int)"}`, "window", "1d", "fn", fn}, all),
-			ask("aggregate", []string{"match", `{__name__=~"satellite_.*"}`, "window", "7d", "fn", fn, "by", ""}, all),
-			ask("aggregate", []string{"match", `cpu_usage_user`, "window", "6h", "fn", fn, "by", "hostname"}, all))
+	windows := [][]string{
+		{"match", `{__name__=~"rough_(float|int)"}`, "window", "1d"},
+		{"match", `{__name__=~"satellite_.*"}`, "window", "7d", "by", ""},
+		{"match", `cpu_usage_user`, "window", "6h", "by", "hostname"},
+	}
+	for i, fn := range []string{"count", "min", "max", "mean", "sum", "first", "last"} {
+		out = append(out, ask("aggregate", windows[i%len(windows)], []string{"fn", fn}, all))
 	}
 	return out
 }
