@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Reads a data folder's archive and results with DuckDB's and pyarrow's packages.
+"""Reads a data folder's archive, results and exports with DuckDB's and pyarrow's packages.
 
-Run:  python3 -m venv .cache/parquet && .cache/parquet/bin/pip install duckdb==2.0.1 pyarrow==26.0.1
-      .cache/parquet/bin/python tools/check-parquet.py weir-data
+Run:  $(tools/parquet-python.sh) tools/check-parquet.py weir-data
 
 For each manifest it prints what the manifest says and what each package reads of
 its files: rows, and of each column its type, how many rows have it, the sum of
-its numbers and its least and greatest time. It exits with 1 if they differ, or
-if there is nothing to read.
+its numbers and its least and greatest time. It exits with 1 if they differ, if a
+type or a file's hash is not what the format or the manifest says, or if there is
+nothing to read. With --json it prints a line of JSON for each manifest instead.
 
 The instance may run meanwhile: files that a manifest names don't change.
 DuckDB 1 gives times that are marked as UTC to the microsecond. Such a time counts
@@ -15,7 +15,9 @@ as equal if it is pyarrow's without the digits that follow, and it is told how
 many have some; to be tried with duckdb==1.5.6. DuckDB 2 must give all digits, and
 so must either when it reads pyarrow's table without the zone.
 """
+import argparse
 import collections
+import hashlib
 import json
 import math
 import pathlib
@@ -37,6 +39,13 @@ TYPES = {
     SHORT: "timestamp[ns, tz=UTC]",  # DuckDB 1: to the microsecond
     "TIMESTAMPTZ_NS": "timestamp[ns, tz=UTC]",  # DuckDB 2
 }
+TIME = "timestamp[ns, tz=UTC]"
+# The columns of docs/formats/archive.md, and the types of docs/formats/result.md.
+ARCHIVE = {
+    "series": "string", "metric": "string", "tags": "string", "time": TIME, "value": "double", "value_int": "int64",
+    "value_bool": "bool", "value_text": "string", "quality": "uint32", "version": "uint64", "position": "uint64",
+}
+RESULT = {"text": "string", "time": TIME, "int": "int64", "float": "double", "bool": "bool"}
 ROWS = 1 << 17  # at once
 
 Column = collections.namedtuple("Column", "type rows sum low high")
@@ -131,60 +140,104 @@ def without_zone(files):
     return table.select([f.name for f in table.schema if pa.types.is_timestamp(f.type)])
 
 
-def check(title, root, manifest):
-    files = [str(root / f["name"]) for f in manifest["files"]]
-    print(f"\n{title}: {len(files)} files, {sum(f['bytes'] for f in manifest['files']):,} bytes")
+def of_manifest(folder, path, root):
+    """Gives a manifest's rows, its files, and the types of its columns, None where it says none."""
+    m = json.loads(path.read_text())
+    if folder == "exports":
+        file = {"name": str(path.parent.relative_to(root) / m["file"]), "bytes": m["bytes"], "sha256": m["sha256"]}
+        return m, [file], dict.fromkeys(m["columns"])
+    types = ARCHIVE if folder == "archive" else {c["name"]: RESULT[c["type"]] for c in m["columns"]}
+    return m, m["files"], types
+
+
+def unequal(arrow, duck, exact, kinds):
+    """Names the columns that are not read equally."""
+    wrong = []
+    if list(arrow) != list(duck):
+        wrong.append(f"columns {list(duck)} and {list(arrow)}")
+    for name, a in arrow.items():
+        if name not in duck:
+            continue
+        expected = a
+        if kinds[name] == SHORT and a.rows:
+            expected = a._replace(low=a.low // 1000 * 1000, high=a.high // 1000 * 1000)
+        if duck[name] != expected:
+            wrong.append(name)
+        if name in exact and exact[name][1:] != a[1:]:
+            wrong.append(name + " without the zone")
+    return wrong
+
+
+def check(folder, path, root, say):
+    """Compares the files of a manifest; gives what was read, and what is wrong."""
+    manifest, named, types = of_manifest(folder, path, root)
+    files = [str(root / f["name"]) for f in named]
+    wrong = [f"hash of {f['name']}" for f, file in zip(named, files)
+             if hashlib.sha256(pathlib.Path(file).read_bytes()).hexdigest() != f["sha256"]]
+    title = f"{folder} {path.parent.relative_to(root)}"
+    say(f"\n{title}: {len(files)} files, {sum(f['bytes'] for f in named):,} bytes")
+    found = {"what": title, "files": len(files), "rows": 0, "columns": {}, "wrong": wrong}
     if not files:
-        return manifest["rows"] == 0
+        wrong += ["rows"] * (manifest["rows"] != 0)
+        return found
     rows, arrow, digits = by_pyarrow(files)
     with duckdb.connect() as db:
         duck_rows, duck, kinds = by_duckdb(db, "read_parquet(?, hive_partitioning = false)", [files])
         db.register("exact", without_zone(files))
         exact_rows, exact, _ = by_duckdb(db, "exact", [])
+    found["rows"] = rows
+    found["columns"] = {name: {"type": c.type, "rows": c.rows, "sum": c.sum} for name, c in arrow.items()}
 
-    wrong = []
-    print(f"  {'':14} {'duckdb':44} pyarrow")
-    print(f"  {'rows':14} {duck_rows:<44,} {rows:,}   manifest {manifest['rows']:,}")
     if not rows == duck_rows == exact_rows == manifest["rows"]:
         wrong.append("rows")
-    if list(arrow) != list(duck):
-        wrong.append(f"columns {list(duck)} and {list(arrow)}")
-    for name, a in arrow.items():
-        d = duck.get(name)
-        if d is None:
-            continue
-        print(f"  {name:14} {kinds[name]:44} {a.type}")
+    if list(arrow) != list(types):
+        wrong.append(f"columns {list(arrow)}; the format says {list(types)}")
+    wrong += [f"type of {name}" for name, a in arrow.items() if types.get(name) not in (None, a.type)]
+    wrong += unequal(arrow, duck, exact, kinds)
+    if "min_time" in manifest and (arrow["time"].low, arrow["time"].high) != (manifest["min_time"], manifest["max_time"]):
+        wrong.append("the manifest's times")
+
+    say(f"  {'':14} {'duckdb':44} pyarrow")
+    say(f"  {'rows':14} {duck_rows:<44,} {rows:,}   manifest {manifest['rows']:,}")
+    for name in (n for n in arrow if n in duck):
+        a, d = arrow[name], duck[name]
+        say(f"  {name:14} {kinds[name]:44} {a.type}")
         for what, left, right in (("not null", d.rows, a.rows), ("sum", d.sum, a.sum), ("least", d.low, a.low), ("greatest", d.high, a.high)):
             if left == right == "" or what == "not null" and left == right == rows:
                 continue
-            print(f"    {what:12} {left!s:44} {right}")
-        expected = a
-        if kinds[name] == SHORT and a.rows:
-            expected = a._replace(low=a.low // 1000 * 1000, high=a.high // 1000 * 1000)
-        if d != expected:
-            wrong.append(name)
-        if name in exact and exact[name][1:] != a[1:]:
-            wrong.append(name + " without the zone")
+            say(f"    {what:12} {left!s:44} {right}")
     if digits and SHORT in kinds.values():
-        print(f"  {digits:,} times have digits below the microsecond, which this DuckDB drops")
-    if "min_time" in manifest and (arrow["time"].low, arrow["time"].high) != (manifest["min_time"], manifest["max_time"]):
-        wrong.append("the manifest's times")
-    print("  " + ("DIFFERENT: " + ", ".join(wrong) if wrong else "equal"))
-    return not wrong
+        say(f"  {digits:,} times have digits below the microsecond, which this DuckDB drops")
+    say("  " + ("DIFFERENT: " + ", ".join(wrong) if wrong else "equal"))
+    return found
+
+
+# Where manifests are, below each folder.
+PLACES = {
+    "archive": "week=*/rev=*/manifest-*.json",
+    "results": "*/*/*/rev=*/*/manifest.json",
+    "exports": "**/*.manifest.json",
+}
 
 
 def main():
-    if len(sys.argv) != 2:
-        sys.exit("usage: check-parquet.py DATA-FOLDER")
-    data = pathlib.Path(sys.argv[1])
-    print(f"duckdb {duckdb.__version__}, pyarrow {pa.__version__}")
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("data", type=pathlib.Path, help="the data folder")
+    parser.add_argument("--json", action="store_true", help="a line of JSON for each manifest")
+    args = parser.parse_args()
+    say = (lambda _: None) if args.json else print
+    say(f"duckdb {duckdb.__version__}, pyarrow {pa.__version__}")
     equal = []
-    for folder, pattern in (("archive", "week=*/rev=*/manifest-*.json"), ("results", "*/*/*/rev=*/*/manifest.json")):
-        root = data / folder
+    for folder, pattern in PLACES.items():
+        root = args.data / folder
         for path in sorted(root.glob(pattern)):
-            title = f"{folder} {path.parent.relative_to(root)}"
-            equal.append(check(title, root, json.loads(path.read_text())))
-    print(f"\ncheck-parquet: {sum(equal)} of {len(equal)} are equal in both")
+            if folder == "exports" and json.loads(path.read_text())["format"] != "parquet":
+                continue
+            found = check(folder, path, root, say)
+            equal.append(not found["wrong"])
+            if args.json:
+                print(json.dumps(found))
+    say(f"\ncheck-parquet: {sum(equal)} of {len(equal)} are equal in both")
     sys.exit(0 if equal and all(equal) else 1)
 
 

@@ -34,6 +34,7 @@ step() { # NAME COMMAND...: runs a step; its output is shown and kept
 race=(env GOMAXPROCS=1 go test -race -p=1 -shuffle=on -timeout=20m)
 
 step "modules" go mod download
+step "packages of Python" tools/parquet-python.sh
 step "build" tools/build.sh
 step "vet" go vet ./...
 step "build without cgo" env CGO_ENABLED=0 go build ./...

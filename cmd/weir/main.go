@@ -8,13 +8,20 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
 	_ "time/tzdata" // pipelines know time zones also where the machine does not
+
+	"weir/internal/app"
 )
 
 func main() {
+	if err := app.Prepare(); err != nil {
+		fmt.Fprintln(os.Stderr, "weir:", err)
+		os.Exit(1)
+	}
 	d := processDeps()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := execute(ctx, newRoot(d, newUp(d), newDemo(d), newConfig(d), newDoctor(d)), os.Args[1:])

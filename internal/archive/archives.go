@@ -2,6 +2,7 @@ package archive
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 
@@ -56,13 +57,21 @@ func (a *Archives) Manifest(ctx context.Context, v *journal.VolumeRecord) (*Mani
 func (a *Archives) Read(ctx context.Context, f *File, s Selection, yield func(*block.Batch) error) error {
 	part, err := a.objects.Open(ctx, f.Name)
 	if err != nil {
-		return err
+		return mendable(err)
 	}
 	defer func() { _ = part.Close() }() // it was read
 	r := a.readers.Get().(*PartReader)
 	defer a.readers.Put(r)
 	if err := r.Read(ctx, part, s, yield); err != nil {
-		return fmt.Errorf("part %s: %w", f.Name, err)
+		return fmt.Errorf("part %s: %w", f.Name, mendable(err))
 	}
 	return nil
+}
+
+// mendable says how an archive is mended that is read in place of its week.
+func mendable(err error) error {
+	if errors.Is(err, ErrCorrupt) || errors.Is(err, objects.ErrNotFound) {
+		return fmt.Errorf("%w; bring it back from a backup of the archive, then weir archive verify tells whether all is well", err)
+	}
+	return err
 }

@@ -157,7 +157,18 @@ func ReadManifest(ctx context.Context, from objects.Objects, name, sum string) (
 	return parseManifest(body, name)
 }
 
+// parseManifest reads a manifest's JSON. Keys that it does not know are those of
+// a newer program, which its version tells.
 func parseManifest(body []byte, name string) (*Manifest, error) {
+	var v struct {
+		Version int `json:"version"`
+	}
+	if err := json.Unmarshal(body, &v); err != nil {
+		return nil, fmt.Errorf("manifest %s: %w: %w", name, ErrCorrupt, err)
+	}
+	if v.Version > ManifestVersion {
+		return nil, fmt.Errorf("manifest %s: %w: %d", name, ErrVersion, v.Version)
+	}
 	m := &Manifest{}
 	d := json.NewDecoder(bytes.NewReader(body))
 	d.DisallowUnknownFields()

@@ -61,19 +61,32 @@ func (a *Archiver) write(ctx context.Context, record journal.VolumeRecord, inste
 		Archiver: a, v: v, attempt: attempt, renew: renew, reader: volumeReader{tables: a.tables}, tally: newTally(),
 		step: step{report, Progress{Step: "archive", Revision: v.Revision, Total: v.held()}},
 	}
+	name := folderOf(v.Week, v.Revision) + "manifest-" + attempt + ".json"
 	m, err := w.manifest(ctx)
 	if err != nil {
+		w.discard(ctx, name)
 		return err
 	}
-	name := folderOf(v.Week, v.Revision) + "manifest-" + attempt + ".json"
 	sum, size, err := m.write(ctx, a.objects, name)
 	if err != nil {
+		w.discard(ctx, name)
 		return err
 	}
 	_, err = a.book.ArchiveVolume(ctx, volumeID(&record), journal.Archive{
 		Manifest: name, SHA256: sum, Rows: m.Rows, Bytes: m.Bytes() + uint64(size), Sealed: m.Sealed,
 	}, instead)
 	return err
+}
+
+// discard removes what an attempt wrote that failed before a record could name it:
+// a disk that is full needs the room. What stays is swept later.
+func (w *volumeWriter) discard(ctx context.Context, manifest string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), unpinTime)
+	defer cancel()
+	_ = w.objects.Delete(ctx, manifest)
+	for i := range w.files {
+		_ = w.objects.Delete(ctx, w.files[i].Name)
+	}
 }
 
 // volumeWriter writes the parts of one volume.

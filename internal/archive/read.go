@@ -11,12 +11,12 @@ import (
 	"sort"
 	"unsafe"
 
-	"github.com/apache/arrow-go/v18/arrow/memory"
 	"github.com/apache/arrow-go/v18/parquet"
 	"github.com/apache/arrow-go/v18/parquet/file"
 	"github.com/apache/arrow-go/v18/parquet/metadata"
 
 	"weir/internal/block"
+	"weir/internal/bounds"
 	"weir/internal/objects"
 	"weir/internal/sample"
 )
@@ -129,9 +129,7 @@ func (r *PartReader) Read(ctx context.Context, part objects.Reader, s Selection,
 
 // openPart reads a part's footer and checks that it is one of ours.
 func openPart(part objects.Reader) (*file.Reader, error) {
-	props := parquet.NewReaderProperties(bounded{memory.NewGoAllocator()})
-	props.MaxCompressedPageSize, props.MaxUncompressedPageSize = maxAllocation, maxAllocation
-	f, err := file.NewParquetReader(io.NewSectionReader(part, 0, part.Size()), file.WithReadProps(props))
+	f, err := file.NewParquetReader(io.NewSectionReader(part, 0, part.Size()), file.WithReadProps(bounds.Properties()))
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
@@ -146,27 +144,6 @@ func openPart(part objects.Reader) (*file.Reader, error) {
 		return nil, fmt.Errorf("%w: its columns are not those of an archive", ErrCorrupt)
 	}
 	return f, nil
-}
-
-// maxAllocation bounds what one page makes the library allocate, so that a
-// damaged length is an error.
-const maxAllocation = 256 << 20
-
-// bounded is an allocator that refuses what no part needs.
-type bounded struct{ memory.Allocator }
-
-func (b bounded) Allocate(size int) []byte {
-	if size > maxAllocation {
-		panic(fmt.Sprintf("a buffer of %d bytes", size))
-	}
-	return b.Allocator.Allocate(size)
-}
-
-func (b bounded) Reallocate(size int, old []byte) []byte {
-	if size > maxAllocation {
-		panic(fmt.Sprintf("a buffer of %d bytes", size))
-	}
-	return b.Allocator.Reallocate(size, old)
 }
 
 // group reads what is selected of a row group into the batch, and says whether

@@ -28,9 +28,17 @@ func (a *Archiver) verify(ctx context.Context, record journal.VolumeRecord, repo
 		return err
 	case errors.Is(err, ErrCorrupt), errors.Is(err, ErrUnequal), errors.Is(err, objects.ErrNotFound):
 		_, doubt := a.book.DoubtVolume(ctx, id, manifest)
-		return errors.Join(err, doubt)
+		return errors.Join(fmt.Errorf("%w; %s", err, mend(record)), doubt)
 	}
 	return err
+}
+
+// mend says what can be done about an archive that is damaged.
+func mend(v journal.VolumeRecord) string {
+	if v.State == journal.VolumeDropped {
+		return "bring what is named back from a backup of the archive, since the week's table is dropped"
+	}
+	return fmt.Sprintf("the week's table is there: weir archive %s writes another archive", v.Week)
 }
 
 func (a *Archiver) compare(ctx context.Context, record journal.VolumeRecord, report Report) error {

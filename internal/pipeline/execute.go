@@ -319,6 +319,11 @@ func (e *execution) settle(ctx context.Context, r result) error {
 		}
 		s := run.step(r.step)
 		again := e.d.Retries.Wait(s.Failures + 1)
+		var damaged *DamagedError
+		if errors.As(r.err, &damaged) {
+			run.undo(damaged.Step, damaged.Err.Error(), now)
+			again = 0
+		}
 		if errors.Is(r.err, ErrPermanent) || s.Failures+1 >= e.d.Retries.Attempts {
 			again = 0
 		}

@@ -188,6 +188,17 @@ func (r *Run) fail(step, attempt string, why string, again time.Duration, now In
 	r.conclude(now)
 }
 
+// undo notes that what a step left is of no use any more. It is done anew once
+// the run goes on.
+func (r *Run) undo(step, why string, now Instant) {
+	s := r.step(step)
+	if s == nil || s.State != Done {
+		return
+	}
+	s.State, s.Output, s.Error = Failed, nil, cut(why, maxError)
+	r.note(now, step, "what it left is damaged: "+why)
+}
+
 // maxCutShort is how many attempts of a step may be cut short by the death of
 // whoever worked on it, before the step is held to be the reason.
 const maxCutShort = 100

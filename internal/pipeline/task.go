@@ -15,6 +15,20 @@ import (
 // again, such as a selector that selects nothing it may.
 var ErrPermanent = errors.New("another attempt would not help")
 
+// DamagedError is a worker's error: what an earlier step of the run left is not
+// there any more, or not as it was left. The run fails, and once it goes on that
+// step is done anew.
+type DamagedError struct {
+	Step string // that left it
+	Err  error
+}
+
+func (e *DamagedError) Error() string {
+	return fmt.Sprintf("what step %s left is damaged; rerun the run, which does that step anew: %v", e.Step, e.Err)
+}
+
+func (e *DamagedError) Unwrap() error { return e.Err }
+
 // Output is what a step hands to those after it: JSON of at most MaxOutput
 // bytes, such as names and hashes of files. What is larger goes into files.
 type Output = json.RawMessage

@@ -2,7 +2,7 @@
 // Parquet files that a manifest names. It is what loads, exports and people
 // read.
 //
-// It refuses to know how the rows were made. It imports objects alone.
+// It refuses to know how the rows were made. It imports objects and bounds alone.
 // The format is docs/formats/result.md.
 package result
 

@@ -11,6 +11,7 @@ import (
 	"github.com/apache/arrow-go/v18/parquet/file"
 	"github.com/apache/arrow-go/v18/parquet/schema"
 
+	"weir/internal/bounds"
 	"weir/internal/objects"
 )
 
@@ -61,7 +62,7 @@ func readFile(ctx context.Context, from objects.Objects, columns []Column, f *Fi
 			panic(r)
 		}
 	}()
-	reader, err := file.NewParquetReader(io.NewSectionReader(object, 0, object.Size()))
+	reader, err := file.NewParquetReader(io.NewSectionReader(object, 0, object.Size()), file.WithReadProps(bounds.Properties()))
 	if err != nil {
 		return fmt.Errorf("%w: %s: %w", ErrCorrupt, f.Name, err)
 	}
@@ -71,33 +72,48 @@ func readFile(ctx context.Context, from objects.Objects, columns []Column, f *Fi
 	if err := checkColumns(reader, columns); err != nil {
 		return fmt.Errorf("%s: %w", f.Name, err)
 	}
-	rows := NewRows(columns)
-	for group := range reader.NumRowGroups() {
-		g := reader.RowGroup(group)
-		chunks := make([]file.ColumnChunkReader, len(columns))
-		for i := range chunks {
-			if chunks[i], err = g.Column(i); err != nil {
-				return fmt.Errorf("%w: %s: %w", ErrCorrupt, f.Name, err)
+	rows, read := NewRows(columns), uint64(0)
+	for i := range reader.NumRowGroups() {
+		group := reader.RowGroup(i)
+		if err := readGroup(ctx, group, f.Name, columns, rows, func(r *Rows) error {
+			read += uint64(r.Len())
+			inYield = true
+			err := yield(r)
+			inYield = false
+			return err
+		}); err != nil {
+			return err
+		}
+	}
+	if read != f.Rows {
+		return fmt.Errorf("%w: %s has %d rows in its groups; the manifest says %d", ErrCorrupt, f.Name, read, f.Rows)
+	}
+	return nil
+}
+
+// readGroup gives the rows of a row group, in memory that it is given.
+func readGroup(ctx context.Context, g *file.RowGroupReader, name string, columns []Column, rows *Rows, yield func(*Rows) error) (err error) {
+	chunks := make([]file.ColumnChunkReader, len(columns))
+	for i := range chunks {
+		if chunks[i], err = g.Column(i); err != nil {
+			return fmt.Errorf("%w: %s: %w", ErrCorrupt, name, err)
+		}
+	}
+	for left := g.NumRows(); left > 0; {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		n := min(left, batchRows)
+		rows.Reset()
+		for i := range columns {
+			if err := rows.Columns[i].read(chunks[i], n); err != nil {
+				return fmt.Errorf("%w: %s: column %s: %w", ErrCorrupt, name, columns[i].Name, err)
 			}
 		}
-		for left := g.NumRows(); left > 0; {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			n := min(left, batchRows)
-			rows.Reset()
-			for i := range columns {
-				if err := rows.Columns[i].read(chunks[i], n); err != nil {
-					return fmt.Errorf("%w: %s: column %s: %w", ErrCorrupt, f.Name, columns[i].Name, err)
-				}
-			}
-			rows.n = int(n)
-			left -= n
-			inYield = true
-			if err := yield(rows); err != nil {
-				return err
-			}
-			inYield = false
+		rows.n = int(n)
+		left -= n
+		if err := yield(rows); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -44,6 +44,9 @@ var (
 	// not what was written. Nothing was changed; the same call fails again until
 	// that is mended.
 	ErrCorrupt = errors.New("data is corrupt")
+	// ErrPart means of the two that a part is not what its manifest says. The
+	// warehouse is whole: make the part anew. It wraps ErrCorrupt.
+	ErrPart = fmt.Errorf("%w: a part is not what was written", ErrCorrupt)
 	// ErrSchema means that a table can't take what is to be loaded: a column has
 	// another type there, or a name is taken. Do not retry.
 	ErrSchema = errors.New("table can't take these columns")

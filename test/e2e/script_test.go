@@ -17,7 +17,7 @@ var updateFlag = flag.Bool("update", false, "write what commands print into the 
 
 // TestScripts runs the scripts of testdata/script, each beside a server of its
 // own. $WEIR_SERVER names the server, $DATA its folder; `settle` waits until
-// nothing is in flight, `stop` ends the server by SIGTERM, `up` starts it.
+// nothing is in flight, `down` ends the server by SIGTERM, `up` starts it.
 func TestScripts(t *testing.T) {
 	programs := t.TempDir()
 	if err := os.Symlink(harness.Binary(t), filepath.Join(programs, "weir")); err != nil {
@@ -42,7 +42,7 @@ func TestScripts(t *testing.T) {
 				_, err := harness.NewClient(server(ts).URL()).Settled(context.Background(), 20*time.Second)
 				ts.Check(err)
 			},
-			"stop": func(ts *testscript.TestScript, _ bool, _ []string) { ts.Check(server(ts).Stop()) },
+			"down": func(ts *testscript.TestScript, _ bool, _ []string) { ts.Check(server(ts).Stop()) },
 			"up":   func(ts *testscript.TestScript, _ bool, _ []string) { ts.Check(startServer(server(ts))) },
 		},
 	})

@@ -89,6 +89,7 @@ type Step struct {
 	ImportHistory *ImportHistory
 
 	places places // where the definition says it
+	sound  bool   // no fault was found in it alone
 }
 
 // Analyse runs an analysis over the series that a selector takes.

@@ -190,6 +190,25 @@ func TestChecksShowTheKey(t *testing.T) {
 	}
 }
 
+// TestChecksBesideOtherFaults: a step that is right in itself is judged, whatever
+// is wrong elsewhere, and one that is not is named once.
+func TestChecksBesideOtherFaults(t *testing.T) {
+	text := "pipeline: p\nschedule: {cron: 30 2 * * *, zone: Europe/Berlin}\nsteps:\n  - {name: a, analyse: {analysis: rollup, slect: m}}\n  - {name: l, load: {from: b}}\n"
+	p := Parser{Now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), Checks: Checks{
+		KindAnalyse: func(Step) error { return errors.New("must not be asked") },
+		KindLoad:    func(Step) error { return errors.New("no warehouse") },
+	}}
+	_, err := p.Parse("p.yaml", []byte(text))
+	for _, want := range []string{"2:12: on 2026-03-29", `4:24: analyse lacks "select"`, `4:43: analyse has no key "slect"`, `5:22: step "l" takes from "b"`, `5:15: step "l": no warehouse`} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v\nlacks %s", err, want)
+		}
+	}
+	if err != nil && strings.Contains(err.Error(), "must not be asked") {
+		t.Error(err)
+	}
+}
+
 func TestRetriesWait(t *testing.T) {
 	r := Retries{Attempts: 9, Backoff: 10 * time.Second, Most: 65 * time.Second}
 	for failures, want := range map[int]int{1: 10, 2: 20, 3: 40, 4: 65, 5: 65, 90: 65} {

@@ -22,6 +22,7 @@ type Schedule struct {
 
 	ticks *cron.SpecSchedule // of Cron, its fields alone
 	place place
+	sound bool // no fault was found in it alone
 }
 
 // Defined says whether the schedule has windows.
@@ -160,7 +161,7 @@ func (r *reader) schedule(n *yaml.Node, d *Definition) {
 	if !ok {
 		return
 	}
-	s := &d.Schedule
+	s, before := &d.Schedule, len(r.faults)
 	s.place, s.From = f.at("cron"), f.has("start")
 	if f.has("every") {
 		s.place = f.at("every")
@@ -183,6 +184,7 @@ func (r *reader) schedule(n *yaml.Node, d *Definition) {
 	case f.has("zone") && s.Every.Clock > 0:
 		r.fault(f.at("zone"), "zone says nothing for a period of hours or less; leave it out, or give the period in days")
 	}
+	s.sound = len(r.faults) == before
 }
 
 func parseStart(text string) (Instant, error) {

@@ -28,7 +28,9 @@ func (r *reader) steps(n *yaml.Node, d *Definition) {
 		return
 	}
 	for _, item := range n.Content {
+		before := len(r.faults)
 		if s, ok := r.step(item); ok {
+			s.sound = len(r.faults) == before
 			d.Steps = append(d.Steps, s)
 		}
 	}

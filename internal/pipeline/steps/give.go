@@ -37,7 +37,7 @@ func (w *Worker) load(ctx context.Context, t pipeline.Task) (any, error) {
 		}
 	}
 	applied, err := w.Warehouse.Load(ctx, m, w.Results)
-	return Loaded{Table: m.Table, Rows: m.Rows, Applied: applied}, err
+	return Loaded{Table: m.Table, Rows: m.Rows, Applied: applied}, damaged(t.Step.Load.From, err)
 }
 
 // Exported is what a step that writes a file hands on.
@@ -66,7 +66,7 @@ func (w *Worker) export(ctx context.Context, t pipeline.Task) (any, error) {
 	folder := t.Step.Export.Folder
 	told, err := export.WriteResult(ctx, w.Exports, exportName(t, folder), format, m, w.Results)
 	if err != nil {
-		return nil, err
+		return nil, damaged(t.Step.Export.From, err)
 	}
 	return Exported{File: folder + "/" + told.File, Rows: told.Rows, Bytes: told.Bytes, SHA256: told.SHA256}, nil
 }

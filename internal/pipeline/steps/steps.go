@@ -189,5 +189,14 @@ func (w *Worker) resultOf(ctx context.Context, t pipeline.Task, step string) (*r
 	if err := json.Unmarshal(t.Outputs[step], &r); err != nil || r.Manifest == "" {
 		return nil, fmt.Errorf("%w: step %s left no result: %q", pipeline.ErrPermanent, step, t.Outputs[step])
 	}
-	return result.ReadManifest(ctx, w.Results, r.Manifest, r.SHA256)
+	m, err := result.ReadManifest(ctx, w.Results, r.Manifest, r.SHA256)
+	return m, damaged(step, err)
+}
+
+// damaged gives the error of a result that is not as a step left it.
+func damaged(step string, err error) error {
+	if errors.Is(err, result.ErrCorrupt) || errors.Is(err, warehouse.ErrPart) || errors.Is(err, objects.ErrNotFound) {
+		return &pipeline.DamagedError{Step: step, Err: err}
+	}
+	return err
 }

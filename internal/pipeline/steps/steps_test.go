@@ -280,3 +280,42 @@ func TestWhatNeedsNoOtherAttempt(t *testing.T) {
 		t.Error("an unknown format was taken")
 	}
 }
+
+// TestDamagedResult: who reads a result that is not as it was left says whose it
+// was.
+func TestDamagedResult(t *testing.T) {
+	r := newRig(t)
+	r.do("rollup", "a1", 0)
+	for name, pattern := range map[string]string{"manifest": "manifest.json", "part": "*.parquet"} {
+		files, err := filepath.Glob(filepath.Join(r.dir, "results", "*", "*", "*", "*", "*", pattern))
+		if err != nil || len(files) == 0 {
+			t.Fatal(files, err)
+		}
+		body, err := os.ReadFile(files[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		for what, spoil := range map[string]func() error{
+			"flipped": func() error {
+				spoiled := append([]byte(nil), body...)
+				spoiled[len(spoiled)/2] ^= 1
+				return os.WriteFile(files[0], spoiled, 0o600)
+			},
+			"gone": func() error { return os.Remove(files[0]) },
+		} {
+			if err := spoil(); err != nil {
+				t.Fatal(err)
+			}
+			for _, step := range []string{"load", "report"} {
+				var damaged *pipeline.DamagedError
+				if _, err := r.worker.Do(t.Context(), r.task(step, "a2", 0)); !errors.As(err, &damaged) || damaged.Step != "rollup" {
+					t.Errorf("%s %s, step %s: %v; want it to name step rollup", name, what, step, err)
+				}
+			}
+			if err := os.WriteFile(files[0], body, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	r.do("load", "a3", 0)
+}

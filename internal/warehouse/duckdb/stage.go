@@ -109,7 +109,7 @@ func (e *endingReader) Read(p []byte) (int, error) {
 }
 
 func partError(part string, err error) error {
-	return &warehouse.Error{Op: "load", Key: "part " + part, Err: fmt.Errorf("%w: %w", warehouse.ErrCorrupt, err),
+	return &warehouse.Error{Op: "load", Key: "part " + part, Err: fmt.Errorf("%w: %w", warehouse.ErrPart, err),
 		Hint: "the warehouse is as it was: run the step that wrote the part again"}
 }
 

@@ -71,7 +71,7 @@ func unchanged(t *testing.T, open Open, name string, spoil func(*Place, *result.
 	load(t, w, mustResult(t, p, 0, 0, 1, 2), p, true)
 	m := mustResult(t, p, 0, 1, 10, 20, 30)
 	spoil(p, m)
-	err := refused(t, w, m, p, warehouse.ErrCorrupt)
+	err := refused(t, w, m, p, warehouse.ErrPart)
 	if name != "" && !strings.Contains(err.Error(), name) {
 		t.Errorf("%v: it doesn't name %s", err, name)
 	}
