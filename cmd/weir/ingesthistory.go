@@ -127,10 +127,7 @@ func (in *ingestion) importFile(ctx context.Context, one *imported) error {
 	if err != nil || ctx.Err() != nil {
 		return errors.Join(err, ctx.Err())
 	}
-	if now, err := ingest.Identity(one.path, one.format, in.flags.history.precision, o); err != nil || now != one.id {
-		return errors.Join(errors.New("the file was changed while it was read: import it again"), err)
-	}
-	return nil
+	return file.Unchanged()
 }
 
 // readChunk is a chunk on its way from the file to the server.

@@ -35,9 +35,10 @@ type run struct {
 // builder makes the items of one message after the other, in the memory of the
 // first. It is not safe for concurrent use.
 type builder struct {
-	slots []int32 // by series index: 1 + its run, 0 for none
-	runs  []run
-	next  []int // by run: where its next sample goes
+	slots  []int32 // by series index: 1 + its run, 0 for none yet, or others
+	runs   []run
+	counts []int32 // by run, until they are sorted: how many samples
+	next   []int   // by run: where its next sample goes
 
 	times     []int64
 	bits      []uint64
@@ -47,25 +48,36 @@ type builder struct {
 
 	overwritten uint64
 	hours       map[int64]uint64
+
+	open  map[int64]*block.Batch // by span, of the bucket at hand
+	spare []*block.Batch
 }
 
 // find finds the series of a message, and how many samples each has.
-func (b *builder) find(g *gathered, series int) {
-	b.slots = slices.Grow(b.slots[:0], series)[:series]
+func (b *builder) find(g *gathered, all []*catalog.Series) {
+	b.slots = slices.Grow(b.slots[:0], len(all))[:len(all)]
 	clear(b.slots)
-	b.runs = b.runs[:0]
+	b.runs, b.counts = b.runs[:0], b.counts[:0]
 	for _, c := range g.columns {
 		for i, index := range c.series {
-			at := b.slots[index] - 1
-			if at < 0 {
-				b.runs = append(b.runs, run{index: index, kind: c.kinds[i]})
-				at = int32(len(b.runs)) - 1
-				b.slots[index] = at + 1
+			slot := b.slots[index]
+			if slot == 0 {
+				slot = others
+				if all[index].Shard().Range(g.partitions) == g.partition {
+					b.runs, b.counts = append(b.runs, run{index: index, kind: c.kinds[i]}), append(b.counts, 0)
+					slot = int32(len(b.runs))
+				}
+				b.slots[index] = slot
 			}
-			b.runs[at].end++ // so many, at first
+			if slot > 0 {
+				b.counts[slot-1]++
+			}
 		}
 	}
 }
+
+// others is the slot of a series of another partition.
+const others = -1
 
 // registrations gives the series that the week does not know.
 func (b *builder) registrations(all []*catalog.Series, s *journal.State) []journal.Registration {
@@ -96,12 +108,12 @@ func (b *builder) name(g *gathered, all []*catalog.Series, s *journal.State) err
 		if !ok {
 			return fmt.Errorf("series %s is not registered in %s", all[r.index], g.week)
 		}
-		r.handle, r.kind = handle, kind
+		r.handle, r.kind, r.end = handle, kind, int(b.counts[i])
 	}
 	for _, c := range g.columns {
 		for i, index := range c.series {
-			if kind := b.runs[b.slots[index]-1].kind; kind != c.kinds[i] {
-				differ[place{g.week, index}] = kind
+			if slot := b.slots[index]; slot > 0 && b.runs[slot-1].kind != c.kinds[i] {
+				differ[place{g.week, index}] = b.runs[slot-1].kind
 			}
 		}
 	}
@@ -137,6 +149,9 @@ func (b *builder) gather(g *gathered) {
 		b.texts = append(b.texts, c.texts...)
 		for i, index := range c.series {
 			of := b.slots[index] - 1
+			if of < 0 {
+				continue
+			}
 			at := b.next[of]
 			b.next[of]++
 			b.times[at], b.bits[at] = c.times[i], c.bits[i]
@@ -234,6 +249,10 @@ func (b *builder) plan() (buckets int, span int64) {
 	return min(1<<bits.Len(uint(items)), sample.Shards), span
 }
 
+// maxSpare is how many batches a builder keeps, so that a message of many spans
+// does not hold its memory for good.
+const maxSpare = 8
+
 // items makes what a commit names: c's layout, hours and items, whose bodies it
 // gives, in their order. Their keys lack the flush.
 func (b *builder) items(week sample.Week, version uint64, c *journal.Commit) ([]store.Item, error) {
@@ -244,19 +263,29 @@ func (b *builder) items(week sample.Week, version uint64, c *journal.Commit) ([]
 	}
 	slices.SortFunc(c.Hours, func(x, y journal.Hour) int { return cmp.Compare(x.Start, y.Start) })
 	var items []store.Item
+	b.open = map[int64]*block.Batch{}
+	b.spare = b.spare[:min(len(b.spare), maxSpare)]
 	for from := 0; from < len(b.runs); {
 		bucket := b.runs[from].handle.Shard().Range(c.Buckets)
 		to := from + 1
 		for to < len(b.runs) && b.runs[to].handle.Shard().Range(c.Buckets) == bucket {
 			to++
 		}
-		for start, batch := range b.spans(week, b.runs[from:to], c.Span, version) {
+		b.spans(week, b.runs[from:to], c.Span)
+		for start, batch := range b.open {
+			batch.Versions = batch.Versions[:0]
+			for range batch.Times {
+				batch.Versions = append(batch.Versions, version)
+			}
 			key := store.ItemKey{Bucket: sample.FirstShard(bucket, c.Buckets), Span: start}
 			var err error
 			if items, err = appendItems(items, key, batch, c); err != nil {
 				return nil, err
 			}
+			batch.Reset()
+			b.spare = append(b.spare, batch)
 		}
+		clear(b.open)
 		from = to
 	}
 	slices.SortFunc(items, func(x, y store.Item) int { return journal.CompareKeys(x.Key, y.Key) })
@@ -266,25 +295,25 @@ func (b *builder) items(week sample.Week, version uint64, c *journal.Commit) ([]
 	return items, nil
 }
 
-// spans divides the samples of runs by spans of the week.
-func (b *builder) spans(week sample.Week, runs []run, span int64, version uint64) map[int64]*block.Batch {
-	out := map[int64]*block.Batch{}
+// spans divides the samples of runs by spans of the week, into open.
+func (b *builder) spans(week sample.Week, runs []run, span int64) {
 	for _, r := range runs {
 		for at := r.start; at < r.end; {
 			start := week.Start() + (b.times[at]-week.Start())/span*span
 			to := at + sort.Search(r.end-at, func(i int) bool { return b.times[at+i]-start >= span })
-			if out[start] == nil {
-				out[start] = &block.Batch{Versions: []uint64{}}
+			batch := b.open[start]
+			if batch == nil {
+				batch = &block.Batch{}
+				if n := len(b.spare); n > 0 {
+					batch, b.spare = b.spare[n-1], b.spare[:n-1]
+				}
+				b.open[start] = batch
 			}
-			b.append(out[start], r.kind, at, to)
-			out[start].EndRun(r.handle, r.kind)
+			b.append(batch, r.kind, at, to)
+			batch.EndRun(r.handle, r.kind)
 			at = to
 		}
 	}
-	for _, batch := range out {
-		batch.Versions = slices.Repeat([]uint64{version}, batch.Samples())
-	}
-	return out
 }
 
 // append adds samples at to to of a run to a batch.

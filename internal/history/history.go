@@ -36,7 +36,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"runtime"
 	"strings"
 	"sync"
 	"time"
@@ -102,9 +101,10 @@ type Options struct {
 type Importer struct {
 	Options
 	bodies   chan struct{} // a place for each chunk's text
+	texts    sync.Pool
+	columns  columnPool
 	turn     chan struct{}
 	builders sync.Pool
-	workers  int
 
 	mu    sync.Mutex
 	taken map[store.JournalID]bool // journals that an import of this process has an epoch in
@@ -120,7 +120,7 @@ var ErrRequest = errors.New("the import can't be taken as it is")
 // New makes an importer. It reads and starts nothing.
 func New(o Options) *Importer {
 	return &Importer{
-		Options: o, bodies: make(chan struct{}, 2), turn: make(chan struct{}, 1), workers: 2 * runtime.GOMAXPROCS(0),
+		Options: o, bodies: make(chan struct{}, 2), turn: make(chan struct{}, 1),
 		builders: sync.Pool{New: func() any { return &builder{} }},
 		taken:    map[store.JournalID]bool{}, lives: map[message.Life]*account{},
 	}
@@ -195,6 +195,7 @@ func (im *Importer) Take(ctx context.Context, of Import, c Chunk) (Result, error
 			return Result{}, err
 		}
 		out, err := im.store(ctx, of, c.Number, a, read)
+		read.release(&im.columns)
 		var differ *otherKinds
 		if errors.As(err, &differ) && try < maxReads {
 			maps.Copy(kinds, differ.known) // another registered them meanwhile

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"slices"
 	"strconv"
 	"time"
 
@@ -68,7 +69,9 @@ func (h *Handler) take(r *http.Request, w http.ResponseWriter) (any, error) {
 	case <-r.Context().Done():
 		return nil, fmt.Errorf("%w: %w", ErrBusy, r.Context().Err())
 	}
-	text, err := receive(w, r)
+	kept, _ := h.importer.texts.Get().([]byte)
+	text, err := receive(w, r, kept)
+	defer h.importer.texts.Put(text[:0])
 	if err != nil {
 		return nil, err
 	}
@@ -82,12 +85,12 @@ func (h *Handler) take(r *http.Request, w http.ResponseWriter) (any, error) {
 }
 
 // receive reads a chunk's text as it arrives.
-func receive(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+func receive(w http.ResponseWriter, r *http.Request, text []byte) ([]byte, error) {
 	connection := http.NewResponseController(w)
 	// What serves without a connection, such as a test, has no deadlines.
 	_ = connection.SetReadDeadline(time.Now().Add(readTime))
 	body := http.MaxBytesReader(w, r.Body, MaxChunk)
-	text := make([]byte, 0, min(max(r.ContentLength, 0), MaxChunk)+512)
+	text = slices.Grow(text, int(min(max(r.ContentLength, 0), MaxChunk)+512))
 	for {
 		n, err := body.Read(text[len(text):cap(text)])
 		text = text[:len(text)+n]
@@ -96,9 +99,9 @@ func receive(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 			_ = connection.SetReadDeadline(time.Time{})
 			return text, nil
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			return nil, fmt.Errorf("%w: its text did not arrive within %s", ErrRequest, readTime)
+			return text, fmt.Errorf("%w: its text did not arrive within %s", ErrRequest, readTime)
 		case err != nil:
-			return nil, err
+			return text, err
 		case len(text) == cap(text):
 			text = append(text, 0)[:len(text)]
 		}

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"math"
 	"runtime"
 	"slices"
@@ -35,17 +36,18 @@ type known map[place]sample.Kind
 // reading is a chunk that was read.
 type reading struct {
 	messages []*gathered // by week and partition
-	samples  uint64
+	segments []*segment
 	rejected uint64
 	faults   []Fault
 }
 
 // gathered is a chunk's samples of one week and partition.
 type gathered struct {
-	week      sample.Week
-	partition int
-	columns   []*columns // in the order of the text
-	samples   int
+	week       sample.Week
+	partition  int
+	partitions int        // of the week
+	columns    []*columns // of all partitions, in the order of the text
+	samples    int        // of this one
 }
 
 // columns is samples in the order they came.
@@ -58,23 +60,34 @@ type columns struct {
 	qualities []sample.Quality // nil: all Good
 }
 
+// columnPool keeps the memory of columns from chunk to chunk.
+type columnPool struct{ sync.Pool }
+
+func (p *columnPool) get() *columns {
+	if c, ok := p.Get().(*columns); ok {
+		return c
+	}
+	return &columns{}
+}
+
+func (p *columnPool) put(c *columns) {
+	clear(c.texts)
+	*c = columns{series: c.series[:0], kinds: c.kinds[:0], times: c.times[:0], bits: c.bits[:0], texts: c.texts[:0]}
+	p.Put(c)
+}
+
 // read decodes a chunk: in two halves at once where its samples' kinds don't
 // hang on which came first.
 func (im *Importer) read(ctx context.Context, c Chunk, decode Decoder, kinds known) (*reading, error) {
 	parts := halves(c.Text, c.Format, runtime.GOMAXPROCS(0))
-	segments, err := im.decode(ctx, parts, decode, kinds)
-	if err == nil && len(parts) > 1 && contradict(segments) {
+	segments := im.decode(parts, decode, kinds)
+	if len(parts) > 1 && contradict(segments) {
 		parts = [][]byte{c.Text}
-		segments, err = im.decode(ctx, parts, decode, kinds)
+		segments = im.decode(parts, decode, kinds)
 	}
-	if err != nil {
-		return nil, err
-	}
-	r := &reading{}
-	byPlace := map[[2]int]*gathered{}
+	r := &reading{segments: segments}
 	lines := 0
 	for i, s := range segments {
-		r.samples += s.samples
 		r.rejected += s.rejected
 		for _, f := range s.faults {
 			f.Line += lines
@@ -83,44 +96,75 @@ func (im *Importer) read(ctx context.Context, c Chunk, decode Decoder, kinds kno
 		if i+1 < len(segments) {
 			lines += bytes.Count(parts[i], []byte("\n"))
 		}
-		for _, w := range s.weeks {
-			for partition, of := range w.partitions {
-				if of == nil {
-					continue
-				}
-				at := [2]int{int(w.week), partition}
-				if byPlace[at] == nil {
-					byPlace[at] = &gathered{week: w.week, partition: partition}
-					r.messages = append(r.messages, byPlace[at])
-				}
-				byPlace[at].columns = append(byPlace[at].columns, of)
-				byPlace[at].samples += len(of.times)
-			}
-		}
 	}
 	r.faults = r.faults[:min(len(r.faults), maxFaults)]
-	slices.SortFunc(r.messages, func(a, b *gathered) int {
+	var err error
+	r.messages, err = im.divide(ctx, segments)
+	return r, err
+}
+
+// divide makes the weeks, several at once since that takes long, and counts
+// their samples by partition. It gives those that have some, by week and
+// partition.
+func (im *Importer) divide(ctx context.Context, segments []*segment) ([]*gathered, error) {
+	weeks := map[sample.Week][]*columns{}
+	for _, s := range segments {
+		for week, w := range s.weeks {
+			weeks[week] = append(weeks[week], w.columns)
+		}
+	}
+	all := im.Catalog.All()
+	var mu sync.Mutex
+	var out []*gathered
+	err := several(ctx, slices.Sorted(maps.Keys(weeks)), func(ctx context.Context, week sample.Week) error {
+		record, err := im.Book.EnsureWeek(ctx, week)
+		if err != nil {
+			return err
+		}
+		of := make([]*gathered, record.Partitions)
+		for p := range of {
+			of[p] = &gathered{week: week, partition: p, partitions: record.Partitions, columns: weeks[week]}
+		}
+		for _, c := range weeks[week] {
+			for _, index := range c.series {
+				of[all[index].Shard().Range(record.Partitions)].samples++
+			}
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		for _, g := range of {
+			if g.samples > 0 {
+				out = append(out, g)
+			}
+		}
+		return nil
+	})
+	slices.SortFunc(out, func(a, b *gathered) int {
 		return cmp.Or(cmp.Compare(a.week, b.week), cmp.Compare(a.partition, b.partition))
 	})
-	return r, nil
+	return out, err
+}
+
+// release gives back the memory of what was read.
+func (r *reading) release(to *columnPool) {
+	for _, s := range r.segments {
+		for _, w := range s.weeks {
+			to.put(w.columns)
+		}
+	}
 }
 
 // decode reads parts of a text side by side.
-func (im *Importer) decode(ctx context.Context, parts [][]byte, decode Decoder, kinds known) ([]*segment, error) {
+func (im *Importer) decode(parts [][]byte, decode Decoder, kinds known) []*segment {
 	segments := make([]*segment, len(parts))
 	latest := im.Now().Add(maxAhead).UnixNano()
 	var all sync.WaitGroup
 	for i, text := range parts {
-		segments[i] = &segment{importer: im, ctx: ctx, latest: latest, known: kinds, weeks: map[sample.Week]*ofWeek{}}
+		segments[i] = &segment{latest: latest, known: kinds, columns: &im.columns, weeks: map[sample.Week]*ofWeek{}}
 		all.Go(func() { decode(text, segments[i]) })
 	}
 	all.Wait()
-	for _, s := range segments {
-		if s.err != nil {
-			return nil, s.err
-		}
-	}
-	return segments, nil
+	return segments
 }
 
 // smallText is a text that is not worth dividing, in bytes.
@@ -176,26 +220,22 @@ func contradict(segments []*segment) bool {
 
 // segment is the sink of one decoder.
 type segment struct {
-	importer *Importer
-	ctx      context.Context
-	latest   int64
-	known    known
+	latest  int64
+	known   known
+	columns *columnPool
 
 	kinds    []sample.Kind // by series index; 0: not looked up yet
 	news     []uint32      // series that are registered nowhere
 	weeks    map[sample.Week]*ofWeek
 	current  *ofWeek
-	samples  uint64
 	rejected uint64
 	faults   []Fault
-	err      error
 }
 
-// ofWeek is a week's samples by partition; nil where none came.
+// ofWeek is a week's samples.
 type ofWeek struct {
-	week       sample.Week
 	start, end int64
-	partitions []*columns
+	*columns
 }
 
 var _ Sink = (*segment)(nil)
@@ -231,7 +271,7 @@ func (s *segment) Emit(series *catalog.Series, one sample.Sample) error {
 	}
 	kind := s.kind(series, one.Value.Kind)
 	if len(s.known) > 0 {
-		if of, ok := s.known[place{w.week, series.Index}]; ok {
+		if of, ok := s.known[place{sample.WeekOf(one.Time), series.Index}]; ok {
 			kind = of
 		}
 	}
@@ -242,8 +282,7 @@ func (s *segment) Emit(series *catalog.Series, one sample.Sample) error {
 		}
 		one.Value = v
 	}
-	w.columns(series).add(series.Index, one)
-	s.samples++
+	w.add(series.Index, one)
 	return nil
 }
 
@@ -259,15 +298,13 @@ func (s *segment) Line(series []*catalog.Series, kinds []sample.Kind, bits []uin
 			return false
 		}
 	}
-	for i, of := range series {
-		c := w.columns(of)
-		c.series, c.kinds = append(c.series, of.Index), append(c.kinds, kinds[i])
-		c.times, c.bits = append(c.times, at), append(c.bits, bits[i])
-		if c.qualities != nil {
-			c.qualities = append(c.qualities, sample.Good)
+	for _, of := range series {
+		w.series, w.times = append(w.series, of.Index), append(w.times, at)
+		if w.qualities != nil {
+			w.qualities = append(w.qualities, sample.Good)
 		}
 	}
-	s.samples += uint64(len(series))
+	w.kinds, w.bits = append(w.kinds, kinds...), append(w.bits, bits...)
 	return true
 }
 
@@ -277,8 +314,6 @@ func (s *segment) week(t int64) (*ofWeek, error) {
 		return w, nil
 	}
 	switch week := sample.WeekOf(t); {
-	case s.err != nil:
-		return nil, s.err
 	case t == NoTime:
 		return nil, fmt.Errorf("the line has no time, and history needs one")
 	case t > s.latest:
@@ -291,12 +326,7 @@ func (s *segment) week(t int64) (*ofWeek, error) {
 	case len(s.weeks) >= maxWeeks:
 		return nil, fmt.Errorf("the chunk has samples of more than %d weeks", maxWeeks)
 	default:
-		record, err := s.importer.Book.EnsureWeek(s.ctx, week)
-		if err != nil {
-			s.err = err
-			return nil, err
-		}
-		s.current = &ofWeek{week: week, start: week.Start(), end: week.End(), partitions: make([]*columns, record.Partitions)}
+		s.current = &ofWeek{start: week.Start(), end: week.End(), columns: s.columns.get()}
 		s.weeks[week] = s.current
 	}
 	return s.current, nil
@@ -307,14 +337,6 @@ func (s *segment) Reject(f Fault) {
 	if s.rejected++; len(s.faults) < maxFaults {
 		s.faults = append(s.faults, f)
 	}
-}
-
-func (w *ofWeek) columns(series *catalog.Series) *columns {
-	p := series.Shard().Range(len(w.partitions))
-	if w.partitions[p] == nil {
-		w.partitions[p] = &columns{}
-	}
-	return w.partitions[p]
 }
 
 func (c *columns) add(index uint32, s sample.Sample) {

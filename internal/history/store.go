@@ -32,42 +32,30 @@ func (im *Importer) store(ctx context.Context, of Import, chunk uint64, a *accou
 	}
 	stamp := im.Clock.Now() // what was accepted before has an earlier one
 	base := a.copy()
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	var all sync.WaitGroup
 	var mu sync.Mutex
-	places := make(chan struct{}, im.workers)
-	for i, g := range r.messages {
+	err := several(ctx, r.messages, func(ctx context.Context, g *gathered) error {
 		w := &writing{
 			of: of, id: store.JournalID{Week: g.week, Partition: g.partition}, number: number(chunk, g.week), stamp: stamp,
 			accepted: base.samples[g.partition] + uint64(g.samples), started: base.samples[g.partition] > 0,
 		}
-		if i == 0 {
+		if g == r.messages[0] {
 			w.rejected = r.rejected
 		}
-		places <- struct{}{}
-		all.Go(func() {
-			defer func() { <-places }()
-			if ctx.Err() != nil {
-				return
-			}
-			stored, err := im.message(ctx, w, g)
-			if err != nil {
-				cancel(fmt.Errorf("week %s: %w", g.week, err))
-				return
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			if stored {
-				out.Stored += uint64(g.samples)
-				a.add(g.partition, uint64(g.samples))
-			} else {
-				out.Repeated += uint64(g.samples)
-			}
-		})
-	}
-	all.Wait()
-	return out, context.Cause(ctx)
+		stored, err := im.message(ctx, w, g)
+		if err != nil {
+			return fmt.Errorf("week %s: %w", g.week, err)
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if stored {
+			out.Stored += uint64(g.samples)
+			a.add(g.partition, uint64(g.samples))
+		} else {
+			out.Repeated += uint64(g.samples)
+		}
+		return nil
+	})
+	return out, err
 }
 
 // settleWeeks waits until what was accepted before of the weeks of a chunk is
@@ -208,7 +196,7 @@ func (im *Importer) join(ctx context.Context, j *journal.Journal, of Import) (*j
 // gives the guest, which may be another by then.
 func (im *Importer) register(ctx context.Context, b *builder, guest *journal.Writer, g *gathered, of Import) (*journal.Writer, error) {
 	all := im.Catalog.All()
-	b.find(g, len(all))
+	b.find(g, all)
 	j := guest.Journal()
 	for try := 0; ; try++ {
 		var news []journal.Registration
@@ -236,4 +224,31 @@ func (im *Importer) register(ctx context.Context, b *builder, guest *journal.Wri
 	var err error
 	j.View(func(s *journal.State) { err = b.name(g, all, s) })
 	return guest, err
+}
+
+// atOnce is how many weeks are worked on at once: most of the time each waits
+// for the disk.
+const atOnce = 8
+
+// several does something with each of a list, some of them at once, until one
+// fails; ctx tells the others that.
+func several[T any](ctx context.Context, list []T, do func(context.Context, T) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var all sync.WaitGroup
+	places := make(chan struct{}, atOnce)
+	for _, one := range list {
+		places <- struct{}{}
+		if ctx.Err() != nil {
+			break
+		}
+		all.Go(func() {
+			defer func() { <-places }()
+			if err := do(ctx, one); err != nil {
+				cancel(err)
+			}
+		})
+	}
+	all.Wait()
+	return context.Cause(ctx)
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/zeebo/xxh3"
@@ -42,7 +43,7 @@ func FormatOf(path string) Format {
 // a chunk holds, changes chunksVersion too: the samples of an import that was cut
 // short are found again by the numbers of its chunks.
 const (
-	ChunkBytes    = 32 << 20
+	ChunkBytes    = 60 << 20
 	chunksVersion = 1
 )
 
@@ -131,11 +132,9 @@ func (c *Chunks) Next(to *Chunk) error {
 		return err
 	}
 	to.Rows, to.Bad, to.First = nil, nil, c.line
-	body := append(to.Body[:0], c.left...)
-	for !c.ended && len(body) < c.bytes {
-		n := len(body)
-		body = append(body, make([]byte, min(c.bytes-n, 1<<20))...)
-		read, err := io.ReadFull(c.file, body[n:])
+	body := append(slices.Grow(to.Body[:0], c.bytes), c.left...)
+	if n := len(body); !c.ended {
+		read, err := io.ReadFull(c.file, body[n:c.bytes])
 		body = body[:n+read]
 		switch {
 		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
