@@ -188,7 +188,7 @@ func (im *Importer) Take(ctx context.Context, of Import, c Chunk) (Result, error
 	if err != nil {
 		return Result{}, err
 	}
-	kinds := known{}
+	kinds, before := known{}, uint64(0)
 	for try := 0; ; try++ {
 		read, err := im.read(ctx, c, decode, kinds)
 		if err != nil {
@@ -199,8 +199,10 @@ func (im *Importer) Take(ctx context.Context, of Import, c Chunk) (Result, error
 		var differ *otherKinds
 		if errors.As(err, &differ) && try < maxReads {
 			maps.Copy(kinds, differ.known) // another registered them meanwhile
+			before += out.Stored
 			continue
 		}
+		out.Stored, out.Repeated = out.Stored+before, out.Repeated-min(before, out.Repeated)
 		return out, err
 	}
 }

@@ -76,15 +76,11 @@ func (p *columnPool) put(c *columns) {
 	p.Put(c)
 }
 
-// read decodes a chunk: in two halves at once where its samples' kinds don't
-// hang on which came first.
+// read decodes a chunk, in parts side by side. Where two of them took the first
+// value of a series for different kinds, that shows when its kind is registered.
 func (im *Importer) read(ctx context.Context, c Chunk, decode Decoder, kinds known) (*reading, error) {
 	parts := halves(c.Text, c.Format, runtime.GOMAXPROCS(0))
 	segments := im.decode(parts, decode, kinds)
-	if len(parts) > 1 && contradict(segments) {
-		parts = [][]byte{c.Text}
-		segments = im.decode(parts, decode, kinds)
-	}
 	r := &reading{segments: segments}
 	lines := 0
 	for i, s := range segments {
@@ -202,22 +198,6 @@ const (
 	FormatJSON  = "json"
 )
 
-// contradict says whether segments took the first value of a series that is not
-// registered for different kinds.
-func contradict(segments []*segment) bool {
-	first := map[uint32]sample.Kind{}
-	for _, s := range segments {
-		for _, index := range s.news {
-			kind := s.kinds[index]
-			if was, ok := first[index]; ok && was != kind {
-				return true
-			}
-			first[index] = kind
-		}
-	}
-	return false
-}
-
 // segment is the sink of one decoder.
 type segment struct {
 	latest  int64
@@ -225,7 +205,6 @@ type segment struct {
 	columns *columnPool
 
 	kinds    []sample.Kind // by series index; 0: not looked up yet
-	news     []uint32      // series that are registered nowhere
 	weeks    map[sample.Week]*ofWeek
 	current  *ofWeek
 	rejected uint64
@@ -253,7 +232,6 @@ func (s *segment) kind(series *catalog.Series, came sample.Kind) sample.Kind {
 	if k == 0 {
 		if k = series.Kind(); k == 0 {
 			k = came
-			s.news = append(s.news, series.Index)
 		}
 		s.kinds[series.Index] = k
 	}
