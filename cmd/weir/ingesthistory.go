@@ -22,6 +22,7 @@ type historyFlags struct {
 	format    string
 	precision string
 	open      bool
+	chunk     int
 	patience  time.Duration
 }
 
@@ -31,6 +32,7 @@ func addHistoryFlags(cmd *cobra.Command, h *historyFlags) {
 	flags.StringVar(&h.format, "format", "", "of --history: "+strings.Join(ingest.Formats(), ", ")+" (default: the file's name says)")
 	flags.StringVar(&h.precision, "precision", "", "of --history: the unit of line protocol's times, ns, us, ms or s (default ns)")
 	flags.BoolVar(&h.open, "leave-open", false, "of --history: seal no week")
+	flags.IntVar(&h.chunk, "chunk", ingest.ChunkBytes, "of --history: bytes of text sent at a time; less takes less memory, and is another import")
 	flags.DurationVar(&h.patience, "patience", patience, "of --history: how long a server that can't take it is asked again")
 	completeFlag(cmd, "format", choices(ingest.Formats()...))
 	completeFlag(cmd, "precision", choices("ns", "us", "ms", "s"))
@@ -43,6 +45,8 @@ func (h *historyFlags) check(printing bool) error {
 		return usagef("--format, --precision and --leave-open are for --history")
 	case h.on && printing:
 		return usagef("--print shows what would be sent line by line; --history sends no lines")
+	case h.chunk < 1<<10 || h.chunk > ingest.ChunkBytes:
+		return usagef("--chunk is 1024 to %d bytes, not %d", ingest.ChunkBytes, h.chunk)
 	case h.patience < 0:
 		return usagef("--patience is not below 0")
 	}
@@ -113,10 +117,10 @@ func (in *ingestion) importFile(ctx context.Context, one *imported) error {
 		return err
 	}
 	defer file.Close() //nolint:errcheck // it was only read
-	if one.id, err = ingest.Identity(one.path, one.format, in.flags.history.precision, o); err != nil {
+	if one.id, err = ingest.Identity(one.path, one.format, in.flags.history.precision, o, in.flags.history.chunk); err != nil {
 		return err
 	}
-	chunks, err := ingest.NewChunks(file, one.format, o)
+	chunks, err := ingest.NewChunks(file, one.format, o, in.flags.history.chunk)
 	if err != nil {
 		return err
 	}

@@ -336,20 +336,17 @@ func TestALargeTextIsReadInHalves(t *testing.T) {
 	want, lines := model{}, 3*smallText/25
 	var text strings.Builder
 	for i := range lines {
-		metric, value := fmt.Sprintf("m%d", i%50), fmt.Sprint(i)
-		switch {
-		case i == 0:
-			metric, value = "mixed", "1"
-		case i == lines-2:
-			metric, value = "mixed", "2i"
-			want.put(metric, start+int64(i), sample.FloatValue(2))
+		switch i {
+		case 0:
+			want.line(&text, "mixed", "1", start)
+		case lines - 2:
+			want.put("mixed", start+int64(i), sample.FloatValue(2))
 			fmt.Fprintf(&text, "mixed 2i %d\n", start+int64(i))
-			continue
-		case i == lines-1:
+		case lines - 1:
 			text.WriteString("bad\n")
-			continue
+		default:
+			want.line(&text, fmt.Sprintf("m%d", i%50), fmt.Sprint(i), start+int64(i))
 		}
-		want.line(&text, metric, value, start+int64(i))
 	}
 	if n := len(halves([]byte(text.String()), FormatLines, 2)); n != 2 {
 		t.Fatalf("%d parts", n)

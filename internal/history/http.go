@@ -69,9 +69,12 @@ func (h *Handler) take(r *http.Request, w http.ResponseWriter) (any, error) {
 	case <-r.Context().Done():
 		return nil, fmt.Errorf("%w: %w", ErrBusy, r.Context().Err())
 	}
-	kept, _ := h.importer.texts.Get().([]byte)
-	text, err := receive(w, r, kept)
-	defer h.importer.texts.Put(text[:0])
+	kept, ok := h.importer.texts.Get().(*[]byte)
+	if !ok {
+		kept = new([]byte)
+	}
+	text, err := receive(w, r, *kept)
+	defer func() { *kept = text[:0]; h.importer.texts.Put(kept) }()
 	if err != nil {
 		return nil, err
 	}

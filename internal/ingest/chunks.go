@@ -39,22 +39,25 @@ func FormatOf(path string) Format {
 	return CSV
 }
 
-// ChunkBytes is about how large a chunk of an import is. Who changes it, or what
-// a chunk holds, changes chunksVersion too: the samples of an import that was cut
-// short are found again by the numbers of its chunks.
-const (
-	ChunkBytes    = 60 << 20
-	chunksVersion = 1
-)
+// ChunkBytes is about how large a chunk of an import is by default, and may be at
+// most.
+const ChunkBytes = 60 << 20
+
+// chunksVersion is to be raised when the chunks of a file become others: an
+// import that was cut short finds what is stored by their numbers.
+const chunksVersion = 1
 
 // Identity gives 16 hex digits for what a file holds, read in this way: the same
-// for the same bytes and options, wherever the file lies.
-func Identity(path string, format Format, precision string, o Options) (string, error) {
+// for the same bytes, options and size of chunks, wherever the file lies.
+func Identity(path string, format Format, precision string, o Options, chunk int) (string, error) {
 	file, err := os.Open(path)
 	if err != nil {
 		return "", err
 	}
 	defer file.Close() //nolint:errcheck // it was only read
+	if format != CSV {
+		o = Options{} // no other looks at them
+	}
 	zone := "UTC"
 	if o.Zone != nil {
 		zone = o.Zone.String()
@@ -65,7 +68,7 @@ func Identity(path string, format Format, precision string, o Options) (string, 
 		Packed                  string
 		Format, Precision, Zone string
 		Options                 Options
-	}{chunksVersion, ChunkBytes, ending(path), string(format), precision, zone, o})
+	}{chunksVersion, chunk, ending(path), string(format), precision, zone, o})
 	if err != nil {
 		return "", err
 	}
@@ -111,13 +114,14 @@ type Chunks struct {
 	ended  bool
 }
 
-// NewChunks begins to read a file, for CSV as the options say.
-func NewChunks(file io.Reader, format Format, o Options) (*Chunks, error) {
-	c := &Chunks{file: file, format: format, bytes: ChunkBytes, line: 1}
+// NewChunks begins to read a file in chunks of about so many bytes, for CSV as the
+// options say.
+func NewChunks(file io.Reader, format Format, o Options, chunk int) (*Chunks, error) {
+	c := &Chunks{file: file, format: format, bytes: chunk, line: 1}
 	if format != CSV {
 		return c, nil
 	}
-	o.BatchBytes, o.BatchLines = ChunkBytes, ChunkBytes
+	o.BatchBytes, o.BatchLines = chunk, chunk
 	var err error
 	c.csv, err = New(file, o)
 	return c, err
@@ -161,7 +165,7 @@ func (c *Chunks) Next(to *Chunk) error {
 // is open, and in JSON where an object begins. Where there is none, all is cut
 // off, and the line is told as bad.
 func (c *Chunks) cut(body []byte) int {
-	end := 0
+	var end int
 	switch {
 	case c.format == JSON:
 		end = bytes.LastIndex(body, []byte("\n{")) + 1
