@@ -7,6 +7,8 @@ import (
 	"io"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -84,7 +86,7 @@ func (in *ingestion) history(ctx context.Context, paths []string) error {
 	}
 	in.reportBad()
 	for _, one := range all {
-		err := in.patiently(ctx, nil, func() (err error) {
+		err := in.patiently(ctx, func() (err error) {
 			one.volumes, err = in.client.FinishImport(ctx, one.id, one.name, one.chunks, !in.flags.history.open)
 			return err
 		})
@@ -100,8 +102,7 @@ func again(err error) error {
 	return fmt.Errorf("%w; the same command again goes on from there, and stores nothing twice", err)
 }
 
-// importFile sends a file's chunks, one after the other, each read while the one
-// before is stored.
+// importFile sends a file's chunks.
 func (in *ingestion) importFile(ctx context.Context, one *imported) error {
 	began := in.g.now()
 	defer func() { one.seconds = in.g.now().Sub(began).Seconds() }()
@@ -134,104 +135,125 @@ func (in *ingestion) importFile(ctx context.Context, one *imported) error {
 	return file.Unchanged()
 }
 
-// readChunk is a chunk on its way from the file to the server.
+// readChunk is a chunk on its way from the file to the server and back.
 type readChunk struct {
 	ingest.Chunk
+	number  int
 	through int64 // of the file's bytes
 	err     error
+	answer  client.Imported
+	done    chan struct{} // closed when it is answered, or err says why not
 }
 
+// inFlight is how many chunks are sent at once: the next is read by the server
+// while one is stored.
+const inFlight = 2
+
+// sendChunks sends a file's chunks, and notes what became of them in their order.
 func (in *ingestion) sendChunks(ctx context.Context, one *imported, file *ingest.File, chunks *ingest.Chunks, bar *progress) error {
 	ctx, cancel := context.WithCancel(ctx)
-	full, empty, done := make(chan *readChunk), make(chan *readChunk, 2), make(chan struct{})
+	sent, empty := make(chan *readChunk, inFlight-1), make(chan *readChunk, inFlight+1)
 	for range cap(empty) {
 		empty <- &readChunk{}
 	}
-	go func() {
-		defer close(done)
-		for {
-			var c *readChunk
-			select {
-			case c = <-empty:
-			case <-ctx.Done():
+	var answered atomic.Int64
+	var all sync.WaitGroup
+	all.Go(func() {
+		defer close(sent)
+		for number := 0; ; number++ {
+			c, ok := <-empty
+			if !ok || ctx.Err() != nil {
 				return
 			}
+			c.number, c.done = number, make(chan struct{})
 			c.err = chunks.Next(&c.Chunk)
 			c.through, _ = file.Progress()
+			end := c.err != nil
+			if end {
+				close(c.done)
+			} else {
+				all.Go(func() {
+					defer close(c.done)
+					c.answer, c.err = in.sendChunk(ctx, one, c, &answered)
+				})
+			}
 			select {
-			case full <- c:
+			case sent <- c:
 			case <-ctx.Done():
 				return
 			}
-			if c.err != nil {
+			if end {
 				return
 			}
 		}
-	}()
-	defer func() { cancel(); <-done }()
-	for {
-		var c *readChunk
-		select {
-		case c = <-full:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
+	})
+	defer all.Wait()
+	defer close(empty)
+	defer cancel()
+	for c := range sent {
+		<-c.done
 		if errors.Is(c.err, io.EOF) {
 			return nil
 		}
 		if c.err != nil {
 			return c.err
 		}
-		if err := in.sendChunk(ctx, one, c, bar); err != nil {
+		answered.Add(1)
+		if err := in.noteChunk(one, c, bar); err != nil {
 			return err
 		}
 		empty <- c
 	}
+	return ctx.Err()
 }
 
-// sendChunk has one chunk stored, and notes what was refused of it.
-func (in *ingestion) sendChunk(ctx context.Context, one *imported, c *readChunk, bar *progress) error {
-	if err := in.noteBad(&one.fileSum, c.Bad); err != nil {
-		return err
-	}
+// sendChunk has one chunk stored.
+func (in *ingestion) sendChunk(ctx context.Context, one *imported, c *readChunk, answered *atomic.Int64) (answer client.Imported, err error) {
 	format := one.format
 	if format == ingest.CSV {
 		format = ingest.Lines
 	}
-	var answer client.Imported
-	err := in.patiently(ctx, bar, func() (err error) {
+	err = in.patiently(ctx, func() (err error) {
 		answer, err = in.client.ImportChunk(ctx, client.HistoryChunk{
-			Import: one.id, Name: one.name, Number: one.chunks, Format: string(format),
-			Precision: in.flags.history.precision, Body: c.Body,
+			Import: one.id, Name: one.name, Number: c.number, Format: string(format),
+			Precision: in.flags.history.precision, Answered: min(int(answered.Load()), c.number), Body: c.Body,
 		})
 		return err
 	})
 	if err != nil {
-		return again(err)
+		err = again(err)
 	}
+	return answer, err
+}
+
+// noteChunk notes what became of a chunk.
+func (in *ingestion) noteChunk(one *imported, c *readChunk, bar *progress) error {
 	one.chunks++
-	one.stored += answer.Stored
-	one.repeated += answer.Repeated
-	one.tally.Rejected += answer.Rejected
+	one.stored += c.answer.Stored
+	one.repeated += c.answer.Repeated
+	one.tally.Rejected += c.answer.Rejected
+	if err := in.noteBad(&one.fileSum, c.Bad); err != nil {
+		return err
+	}
 	last := 0
-	for _, l := range answer.Lines {
+	for _, l := range c.answer.Lines {
 		row := c.Row(l.Line)
 		if row != last { // each value of a line is refused by itself
 			in.note(&one.fileSum, row, "was rejected: "+l.Reason)
 		}
 		last = row
 	}
-	unlisted := int(answer.Rejected) - len(answer.Lines)
+	unlisted := int(c.answer.Rejected) - len(c.answer.Lines)
 	one.bad, in.bad = one.bad+unlisted, in.bad+unlisted
 	bar.set(c.through, output.Thousands(one.stored+one.repeated)+" samples")
-	if in.flags.strict && answer.Rejected > 0 {
+	if in.flags.strict && c.answer.Rejected > 0 {
 		return errStrict
 	}
 	return nil
 }
 
 // patiently does what can be done again until the server takes it.
-func (in *ingestion) patiently(ctx context.Context, bar *progress, do func() error) error {
+func (in *ingestion) patiently(ctx context.Context, do func() error) error {
 	first := in.g.now()
 	for attempt := 0; ; attempt++ {
 		err := do()
@@ -243,8 +265,8 @@ func (in *ingestion) patiently(ctx context.Context, bar *progress, do func() err
 		if in.g.now().Sub(first)+wait > in.flags.history.patience {
 			return err
 		}
-		if attempt == 0 && bar != nil {
-			bar.say("the server does not take it now, so it is sent again for up to %s: %v", in.flags.history.patience, err)
+		if attempt == 2 { // it is not over in a moment
+			fmt.Fprintf(in.g.err, "the server does not take it now, so it is sent again for up to %s: %v\n", in.flags.history.patience, err)
 		}
 		if err := pause(ctx, wait); err != nil {
 			return err

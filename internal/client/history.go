@@ -25,12 +25,15 @@ type HistoryChunk struct {
 	Format string // "lines" or "json"
 	// Precision is that of line protocol's times; empty means ns.
 	Precision string
-	Body      []byte
+	// Answered is how many chunks were answered before it: the next may be sent
+	// ahead of the answer to the one before.
+	Answered int
+	Body     []byte
 }
 
 // ImportChunk stores a chunk. After an error it may be called again.
 func (c *Client) ImportChunk(ctx context.Context, chunk HistoryChunk) (Imported, error) {
-	query := url.Values{"name": {chunk.Name}, "format": {chunk.Format}}
+	query := url.Values{"name": {chunk.Name}, "format": {chunk.Format}, "answered": {strconv.Itoa(chunk.Answered)}}
 	if chunk.Precision != "" {
 		query.Set("precision", chunk.Precision)
 	}

@@ -16,10 +16,12 @@ import (
 	"weir/internal/store"
 )
 
-// account is what journals name of a life, by queue.
+// account is what journals name of a life, by queue, and which of its chunks are
+// under way.
 type account struct {
 	mu      sync.Mutex
 	samples map[int]uint64
+	orders
 }
 
 func (a *account) add(queue int, samples uint64) {
@@ -28,10 +30,10 @@ func (a *account) add(queue int, samples uint64) {
 	a.samples[queue] += samples
 }
 
-func (a *account) copy() *account {
+func (a *account) byQueue() map[int]uint64 {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return &account{samples: maps.Clone(a.samples)}
+	return maps.Clone(a.samples)
 }
 
 // maxAccounts is how many lives are remembered; the others' are added up anew.
@@ -48,10 +50,13 @@ func (im *Importer) account(ctx context.Context, life message.Life) (*account, e
 	if err := im.Book.Load(ctx); err != nil {
 		return nil, err
 	}
-	a = &account{samples: map[int]uint64{}}
+	a = &account{samples: map[int]uint64{}, orders: orders{changed: make(chan struct{})}}
 	im.each(life, func(id store.JournalID, c *journal.Commit, l *journal.Life) { a.samples[id.Partition] += l.Samples })
 	im.mu.Lock()
 	defer im.mu.Unlock()
+	if was := im.lives[life]; was != nil {
+		return was, nil // another added it up meanwhile
+	}
 	if len(im.lives) >= maxAccounts {
 		clear(im.lives)
 	}

@@ -47,9 +47,9 @@ import (
 	"weir/internal/store"
 )
 
-// MaxChunk is the largest chunk, in bytes of text. A chunk and all that comes of
-// it is in memory: about ten times as much at most, of one chunk at a time, and
-// the text of the next.
+// MaxChunk is the largest chunk, in bytes of text. Two chunks are in memory at a
+// time, of all imports: of one all that comes of it, about ten times its text at
+// most, and of the other its text and samples.
 const MaxChunk = 64 << 20
 
 // NoTime is what a decoder is to take for now: a line without a time is refused,
@@ -96,14 +96,15 @@ type Options struct {
 	Held func(context.Context, store.JournalID) (bool, error)
 }
 
-// Importer takes imports. Safe for concurrent use: it works on one chunk at a
-// time.
+// Importer takes imports. Safe for concurrent use: it stores one chunk at a time,
+// and reads the next meanwhile.
 type Importer struct {
 	Options
-	bodies   chan struct{} // a place for each chunk's text
+	places   chan struct{} // one for each chunk in memory
 	texts    sync.Pool
 	columns  columnPool
-	turn     chan struct{}
+	reading  chan struct{} // a place for who decodes
+	turn     chan struct{} // and for who stores
 	builders sync.Pool
 
 	mu    sync.Mutex
@@ -120,7 +121,7 @@ var ErrRequest = errors.New("the import can't be taken as it is")
 // New makes an importer. It reads and starts nothing.
 func New(o Options) *Importer {
 	return &Importer{
-		Options: o, bodies: make(chan struct{}, 2), turn: make(chan struct{}, 1),
+		Options: o, places: make(chan struct{}, 2), reading: make(chan struct{}, 1), turn: make(chan struct{}, 1),
 		builders: sync.Pool{New: func() any { return &builder{} }},
 		taken:    map[store.JournalID]bool{}, lives: map[message.Life]*account{},
 	}
@@ -140,7 +141,6 @@ func (i Import) instance() string {
 
 // Chunk is one of an import's, and how to read it.
 type Chunk struct {
-	Number    uint64
 	Format    string
 	Precision string
 	Text      []byte
@@ -168,43 +168,53 @@ func number(chunk uint64, w sample.Week) uint64 {
 // MaxChunks bounds the number of an import's chunks.
 const MaxChunks = 1 << (64 - weekBits - 1)
 
-// Take stores a chunk. When it returns without an error all is durable and
-// counted; after any error the same chunk may be taken again.
-func (im *Importer) Take(ctx context.Context, of Import, c Chunk) (Result, error) {
-	if c.Number >= MaxChunks || len(c.Text) > MaxChunk {
-		return Result{}, fmt.Errorf("%w: chunk %d of %d bytes; a chunk has at most %d bytes", ErrRequest, c.Number, len(c.Text), MaxChunk)
-	}
-	select {
-	case im.turn <- struct{}{}:
-		defer func() { <-im.turn }()
-	case <-ctx.Done():
-		return Result{}, fmt.Errorf("%w: %w", ErrBusy, ctx.Err())
+// Take stores a chunk that was admitted. When it returns without an error all is
+// durable and counted; after any error the same chunk may be taken again.
+func (t *Ticket) Take(ctx context.Context, c Chunk) (out Result, err error) {
+	im := t.importer
+	if len(c.Text) > MaxChunk {
+		return Result{}, fmt.Errorf("%w: a chunk of %d bytes; it has at most %d", ErrRequest, len(c.Text), MaxChunk)
 	}
 	decode, err := im.Decoder(c.Format, c.Precision)
 	if err != nil {
 		return Result{}, fmt.Errorf("%w: %w", ErrRequest, err)
 	}
-	a, err := im.account(ctx, of.Life)
+	kinds, before := known{}, uint64(0)
+	read, err := im.readAlone(ctx, c, decode, kinds)
 	if err != nil {
 		return Result{}, err
 	}
-	kinds, before := known{}, uint64(0)
+	leave, err := t.await(ctx)
+	if err != nil {
+		return Result{}, err
+	}
+	defer leave()
 	for try := 0; ; try++ {
-		read, err := im.read(ctx, c, decode, kinds)
-		if err != nil {
-			return Result{}, err
-		}
-		out, err := im.store(ctx, of, c.Number, a, read)
+		out, err := im.store(ctx, t.of, t.number, t.account, read)
 		read.release(&im.columns)
 		var differ *otherKinds
-		if errors.As(err, &differ) && try < maxReads {
-			maps.Copy(kinds, differ.known) // another registered them meanwhile
-			before += out.Stored
-			continue
+		if !errors.As(err, &differ) || try >= maxReads {
+			out.Stored, out.Repeated = out.Stored+before, out.Repeated-min(before, out.Repeated)
+			t.done = err == nil
+			return out, err
 		}
-		out.Stored, out.Repeated = out.Stored+before, out.Repeated-min(before, out.Repeated)
-		return out, err
+		maps.Copy(kinds, differ.known) // another registered them meanwhile
+		before += out.Stored
+		if read, err = im.readAlone(ctx, c, decode, kinds); err != nil {
+			return out, err
+		}
 	}
+}
+
+// readAlone reads a chunk when nobody else does.
+func (im *Importer) readAlone(ctx context.Context, c Chunk, decode Decoder, kinds known) (*reading, error) {
+	select {
+	case im.reading <- struct{}{}:
+		defer func() { <-im.reading }()
+	case <-ctx.Done():
+		return nil, fmt.Errorf("%w: %w", ErrBusy, ctx.Err())
+	}
+	return im.read(ctx, c, decode, kinds)
 }
 
 // maxReads bounds how often a chunk is read again because series turned out to

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"weir/internal/journal"
@@ -65,7 +66,7 @@ func newWorld(r *rig) *world {
 // run imports all chunks, and finishes.
 func (w *world) run(ctx context.Context, p *process) (stored uint64, err error) {
 	for n, text := range w.chunks {
-		out, err := p.importer.Take(ctx, w.of, Chunk{Number: uint64(n), Format: FormatLines, Text: []byte(text)})
+		out, err := p.take(ctx, w.of, uint64(n), text)
 		if err != nil {
 			return stored, err
 		}
@@ -229,7 +230,7 @@ func TestAWorkerIsNotDisturbed(t *testing.T) {
 	want.line(&text, "m1", "1", start+hour) // wins over what was there
 	want.line(&text, "m1", "2", start+2*hour)
 	want.line(&text, "m1", "3", start+3*hour)
-	_, err := r.importer.Take(t.Context(), Import{Life: 5}, Chunk{Format: FormatLines, Text: []byte(text.String())})
+	_, err := r.take(t.Context(), Import{Life: 5}, 0, text.String())
 	r.must(err)
 	r.check(want, 4)
 	r.flush(worker, "m1", want, 2, start+2*hour)
@@ -279,7 +280,7 @@ func TestTakenOverAndSealedBetween(t *testing.T) {
 			if what != "sealed and dropped" {
 				want.put("m1", w.Start(), sample.FloatValue(7))
 			}
-			out, err := p.importer.Take(t.Context(), Import{Life: 5}, Chunk{Format: FormatLines, Text: []byte(text.String())})
+			out, err := p.take(t.Context(), Import{Life: 5}, 0, text.String())
 			r.must(err)
 			if out.Stored != 1 {
 				t.Errorf("%+v", out)
@@ -303,7 +304,7 @@ func TestFaultsAreToldAndTheRestIsKept(t *testing.T) {
 	want.put("m1", w.Start()+2*hour, sample.FloatValue(5))
 	fmt.Fprintf(&text, "m1 1 %d\nm1 1 %d\nm1 1 9223372036854775807\n", NoTime, now().Add(25*time.Hour).UnixNano())
 	want.line(&text, "s1", `"text"`, w.Start()+hour)
-	out, err := r.importer.Take(t.Context(), Import{Life: 5}, Chunk{Format: FormatLines, Text: []byte(text.String())})
+	out, err := r.take(t.Context(), Import{Life: 5}, 0, text.String())
 	r.must(err)
 	var got []string
 	for _, f := range out.Faults {
@@ -351,7 +352,7 @@ func TestALargeTextIsReadInHalves(t *testing.T) {
 	if n := len(halves([]byte(text.String()), FormatLines, 2)); n != 2 {
 		t.Fatalf("%d parts", n)
 	}
-	out, err := r.importer.Take(t.Context(), Import{Life: 5}, Chunk{Format: FormatLines, Text: []byte(text.String())})
+	out, err := r.take(t.Context(), Import{Life: 5}, 0, text.String())
 	r.must(err)
 	if len(out.Faults) != 1 || out.Faults[0].Line != lines {
 		t.Errorf("%+v; want line %d", out, lines)
@@ -372,7 +373,7 @@ func TestAKindThatIsRegisteredMeanwhile(t *testing.T) {
 	var text strings.Builder
 	fmt.Fprintf(&text, "m1 5i %d\nm1 \"x\" %d\n", w.Start()+1, w.Start()+2)
 	want.put("m1", w.Start()+1, sample.FloatValue(5))
-	out, err := r.importer.Take(t.Context(), Import{Life: 5}, Chunk{Format: FormatLines, Text: []byte(text.String())})
+	out, err := r.take(t.Context(), Import{Life: 5}, 0, text.String())
 	r.must(err)
 	if out.Stored != 1 || out.Rejected != 1 || out.Faults[0].Line != 2 {
 		t.Errorf("%+v", out)
@@ -394,7 +395,7 @@ func TestLayout(t *testing.T) {
 		want.line(&text, "s", "1", sparse.Start()+(9-i)*day/2)
 		want.line(&text, "s", "2", sparse.Start()+(9-i)*day/2)
 	}
-	_, err := r.importer.Take(t.Context(), Import{Life: 5}, Chunk{Format: FormatLines, Text: []byte(text.String())})
+	_, err := r.take(t.Context(), Import{Life: 5}, 0, text.String())
 	r.must(err)
 	r.check(want, 40_020)
 	spans := map[string]bool{}
@@ -433,12 +434,16 @@ func TestNumbersTellChunksAndWeeksApart(t *testing.T) {
 
 func TestRefused(t *testing.T) {
 	r := newRig(t)
-	for name, c := range map[string]Chunk{
-		"format": {Format: "xml"}, "number": {Number: MaxChunks, Format: FormatLines}, "size": {Format: FormatLines, Text: make([]byte, MaxChunk+1)},
-	} {
-		if _, err := r.importer.Take(t.Context(), Import{Life: 1}, c); !errors.Is(err, ErrRequest) {
+	for name, c := range map[string]Chunk{"format": {Format: "xml"}, "size": {Format: FormatLines, Text: make([]byte, MaxChunk+1)}} {
+		ticket, err := r.importer.Admit(t.Context(), Import{Life: 1}, 0, 0)
+		r.must(err)
+		if _, err := ticket.Take(t.Context(), c); !errors.Is(err, ErrRequest) {
 			t.Errorf("%s: %v", name, err)
 		}
+		ticket.Leave()
+	}
+	if _, err := r.importer.Admit(t.Context(), Import{Life: 1}, MaxChunks, 0); !errors.Is(err, ErrRequest) {
+		t.Error(err)
 	}
 	if _, err := r.importer.Finish(t.Context(), Import{Life: 1}, MaxChunks, true); !errors.Is(err, ErrRequest) {
 		t.Error(err)
@@ -449,9 +454,76 @@ func TestRefused(t *testing.T) {
 	r.importer.turn <- struct{}{}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := r.importer.Take(ctx, Import{Life: 1}, Chunk{Format: FormatLines}); !errors.Is(err, ErrBusy) {
+	if _, err := r.take(ctx, Import{Life: 1}, 0, ""); !errors.Is(err, ErrBusy) {
 		t.Error(err)
 	}
+}
+
+// The chunk that is sent ahead is stored behind the one before it, and is given
+// back where that failed.
+func TestChunksAreStoredInTheirOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		of, start, want := Import{Life: 5}, week(t, "2026-W03").Start(), model{}
+		line := func(n uint64) string {
+			var text strings.Builder
+			want.line(&text, "m", fmt.Sprint(n), start)
+			return text.String()
+		}
+		results := make(chan error, 3)
+		send := func(number, answered uint64, text string) {
+			go func() {
+				ticket, err := r.importer.Admit(t.Context(), of, number, answered)
+				if err != nil {
+					results <- err
+					return
+				}
+				defer ticket.Leave()
+				_, err = ticket.Take(t.Context(), Chunk{Format: FormatLines, Text: []byte(text)})
+				results <- err
+			}()
+			synctest.Wait()
+		}
+		first, second := line(0), line(1)
+		send(1, 0, second)
+		if len(results) > 0 {
+			t.Fatalf("chunk 1 is taken ahead of chunk 0: %v", <-results)
+		}
+		send(0, 0, first)
+		for range 2 {
+			r.must(<-results)
+		}
+		r.check(want, 2)
+		// Chunk 2 fails, and 3 with it; then both are sent again.
+		r.commit = func(context.Context, sample.Week) error { return store.ErrUnavailable }
+		third, fourth := line(2), line(3)
+		ticket, err := r.importer.Admit(t.Context(), of, 2, 2)
+		r.must(err)
+		send(3, 2, fourth)
+		if _, err := ticket.Take(t.Context(), Chunk{Format: FormatLines, Text: []byte(third)}); !errors.Is(err, store.ErrUnavailable) {
+			t.Error(err)
+		}
+		ticket.Leave()
+		if err := <-results; !errors.Is(err, ErrBusy) {
+			t.Errorf("chunk 3 behind one that failed: %v", err)
+		}
+		r.commit = func(context.Context, sample.Week) error { return nil }
+		send(3, 2, fourth)
+		send(2, 2, third)
+		for range 2 {
+			r.must(<-results)
+		}
+		r.check(want, 4)
+		// One whose chunk before never comes is given back in time.
+		send(6, 4, "")
+		if err := <-results; !errors.Is(err, ErrBusy) {
+			t.Errorf("chunk 6 without chunk 5: %v", err)
+		}
+		if len(r.importer.places) > 0 {
+			t.Error("a place was not given back")
+		}
+		r.must(r.store.Close())
+	})
 }
 
 // Where two weeks registered a series with different kinds, each holds its own.
@@ -468,7 +540,7 @@ func TestWeeksThatDisagreeAboutAKind(t *testing.T) {
 	want.line(&text, "m1", "5i", first.Start()+1)
 	fmt.Fprintf(&text, "m1 6i %d\nm1 1.5 %d\n", second.Start()+1, first.Start()+2)
 	want.put("m1", second.Start()+1, sample.FloatValue(6))
-	out, err := r.importer.Take(t.Context(), Import{Life: 5}, Chunk{Format: FormatLines, Text: []byte(text.String())})
+	out, err := r.take(t.Context(), Import{Life: 5}, 0, text.String())
 	r.must(err)
 	if out.Stored != 2 || out.Rejected != 1 || out.Faults[0].Line != 3 {
 		t.Errorf("%+v", out)

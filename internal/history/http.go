@@ -21,7 +21,7 @@ import (
 
 // Handler serves imports over HTTP:
 //
-//	POST /api/v1/history/{import}/chunks/{number}  name, format, precision; the body is the text
+//	POST /api/v1/history/{import}/chunks/{number}  name, format, precision, answered; the body is the text
 //	POST /api/v1/history/{import}/finish           name, chunks, seal
 //
 // The import is 16 hex digits: a hash of all that is imported.
@@ -55,7 +55,7 @@ func (h *Handler) Register(mux *http.ServeMux) {
 const readTime = 2 * time.Minute
 
 func (h *Handler) take(r *http.Request, w http.ResponseWriter) (any, error) {
-	of, err := importOf(r, "format", "precision")
+	of, err := importOf(r, "format", "precision", "answered")
 	if err != nil {
 		return nil, err
 	}
@@ -63,12 +63,17 @@ func (h *Handler) take(r *http.Request, w http.ResponseWriter) (any, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: chunk %q is no number", ErrRequest, r.PathValue("number"))
 	}
-	select {
-	case h.importer.bodies <- struct{}{}:
-		defer func() { <-h.importer.bodies }()
-	case <-r.Context().Done():
-		return nil, fmt.Errorf("%w: %w", ErrBusy, r.Context().Err())
+	answered := number
+	if text := r.URL.Query().Get("answered"); text != "" {
+		if answered, err = strconv.ParseUint(text, 10, 64); err != nil || answered > number {
+			return nil, fmt.Errorf("%w: answered=%q; it is how many chunks before this one were answered", ErrRequest, text)
+		}
 	}
+	ticket, err := h.importer.Admit(r.Context(), of, number, answered)
+	if err != nil {
+		return nil, err
+	}
+	defer ticket.Leave()
 	kept, ok := h.importer.texts.Get().(*[]byte)
 	if !ok {
 		kept = new([]byte)
@@ -78,8 +83,8 @@ func (h *Handler) take(r *http.Request, w http.ResponseWriter) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	out, err := h.importer.Take(r.Context(), of, Chunk{
-		Number: number, Format: r.URL.Query().Get("format"), Precision: r.URL.Query().Get("precision"), Text: text,
+	out, err := ticket.Take(r.Context(), Chunk{
+		Format: r.URL.Query().Get("format"), Precision: r.URL.Query().Get("precision"), Text: text,
 	})
 	if out.Faults == nil {
 		out.Faults = []Fault{}

@@ -97,6 +97,16 @@ func (r *rig) start(s store.Store) *process {
 	return p
 }
 
+// take takes a chunk of which all before were answered.
+func (p *process) take(ctx context.Context, of Import, number uint64, text string) (Result, error) {
+	ticket, err := p.importer.Admit(ctx, of, number, number)
+	if err != nil {
+		return Result{}, err
+	}
+	defer ticket.Leave()
+	return ticket.Take(ctx, Chunk{Format: FormatLines, Text: []byte(text)})
+}
+
 // load reads what the store has, as a start does.
 func (p *process) load(ctx context.Context) error {
 	if err := p.book.Load(ctx); err != nil {

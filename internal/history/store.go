@@ -31,12 +31,12 @@ func (im *Importer) store(ctx context.Context, of Import, chunk uint64, a *accou
 		return out, err
 	}
 	stamp := im.Clock.Now() // what was accepted before has an earlier one
-	base := a.copy()
+	base := a.byQueue()
 	var mu sync.Mutex
 	err := several(ctx, r.messages, func(ctx context.Context, g *gathered) error {
 		w := &writing{
 			of: of, id: store.JournalID{Week: g.week, Partition: g.partition}, number: number(chunk, g.week), stamp: stamp,
-			accepted: base.samples[g.partition] + uint64(g.samples), started: base.samples[g.partition] > 0,
+			accepted: base[g.partition] + uint64(g.samples), started: base[g.partition] > 0,
 		}
 		if g == r.messages[0] {
 			w.rejected = r.rejected

@@ -41,7 +41,7 @@ func FormatOf(path string) Format {
 
 // ChunkBytes is about how large a chunk of an import is by default, and may be at
 // most.
-const ChunkBytes = 60 << 20
+const ChunkBytes = 32 << 20
 
 // chunksVersion is to be raised when the chunks of a file become others: an
 // import that was cut short finds what is stored by their numbers.
