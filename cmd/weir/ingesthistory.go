@@ -47,8 +47,8 @@ func (h *historyFlags) check(printing bool) error {
 		return usagef("--format, --precision and --leave-open are for --history")
 	case h.on && printing:
 		return usagef("--print shows what would be sent line by line; --history sends no lines")
-	case h.chunk < 1<<10 || h.chunk > ingest.ChunkBytes:
-		return usagef("--chunk is 1024 to %d bytes, not %d", ingest.ChunkBytes, h.chunk)
+	case h.chunk < 1<<10 || h.chunk > ingest.MaxChunkBytes:
+		return usagef("--chunk is 1024 to %d bytes, not %d", ingest.MaxChunkBytes, h.chunk)
 	case h.patience < 0:
 		return usagef("--patience is not below 0")
 	}

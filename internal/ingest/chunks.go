@@ -39,9 +39,13 @@ func FormatOf(path string) Format {
 	return CSV
 }
 
-// ChunkBytes is about how large a chunk of an import is by default, and may be at
-// most.
-const ChunkBytes = 32 << 20
+// ChunkBytes is how large a chunk of an import is by default, and MaxChunkBytes
+// how large it may be. Larger ones give longer runs of samples at once; of smaller
+// ones less is in memory, and all cores have work sooner.
+const (
+	ChunkBytes    = 16 << 20
+	MaxChunkBytes = 60 << 20
+)
 
 // chunksVersion is to be raised when the chunks of a file become others: an
 // import that was cut short finds what is stored by their numbers.
