@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -185,6 +186,8 @@ type ingestion struct {
 	sums []fileSum
 	bad  int      // rows left out or refused, of all files
 	list []string // the first of them
+
+	told atomic.Bool // that the server does not take it now
 }
 
 // fileSum is what became of one file.

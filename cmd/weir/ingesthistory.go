@@ -265,7 +265,7 @@ func (in *ingestion) patiently(ctx context.Context, do func() error) error {
 		if in.g.now().Sub(first)+wait > in.flags.history.patience {
 			return err
 		}
-		if attempt == 2 { // it is not over in a moment
+		if attempt >= 2 && in.told.CompareAndSwap(false, true) { // it is not over in a moment
 			fmt.Fprintf(in.g.err, "the server does not take it now, so it is sent again for up to %s: %v\n", in.flags.history.patience, err)
 		}
 		if err := pause(ctx, wait); err != nil {

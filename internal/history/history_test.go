@@ -5,10 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"weir/internal/journal"
@@ -290,97 +288,6 @@ func TestTakenOverAndSealedBetween(t *testing.T) {
 	}
 }
 
-func TestFaultsAreToldAndTheRestIsKept(t *testing.T) {
-	r := newRig(t)
-	w := week(t, "2026-W03")
-	want := model{}
-	r.live(w, "known", want, w.Start())
-	var text strings.Builder
-	want.line(&text, "m1", "1", w.Start()+hour)
-	text.WriteString("nonsense\n")
-	fmt.Fprintf(&text, "known \"text\" %d\n", w.Start())
-	fmt.Fprintf(&text, "m1 \"text\" %d\n", w.Start())
-	fmt.Fprintf(&text, "m1 5i %d\nm1 9007199254740993i %d\n", w.Start()+2*hour, w.Start()+3*hour)
-	want.put("m1", w.Start()+2*hour, sample.FloatValue(5))
-	fmt.Fprintf(&text, "m1 1 %d\nm1 1 %d\nm1 1 9223372036854775807\n", NoTime, now().Add(25*time.Hour).UnixNano())
-	want.line(&text, "s1", `"text"`, w.Start()+hour)
-	out, err := r.take(t.Context(), Import{Life: 5}, 0, text.String())
-	r.must(err)
-	var got []string
-	for _, f := range out.Faults {
-		got = append(got, fmt.Sprintf("%d %.60s", f.Line, f.Reason))
-	}
-	wanted := []string{
-		"2 not three fields", "3 series known: value is string, but the series holds float64", "4 series m1: value is string, but the series holds float64",
-		"6 series m1: int64 9007199254740993 has no exact float64, and the ", "7 the line has no time, and history needs one",
-		"8 time 2026-03-05T13:00:00Z is more than 24h0m0s ahead of now;", "9 time 2262-04-11T23:47:16Z is more than 24h0m0s ahead of now;",
-	}
-	for i := range wanted {
-		wanted[i] = wanted[i][:min(len(wanted[i]), 62)]
-	}
-	if !slices.Equal(got, wanted) || out.Rejected != 7 || out.Stored != 3 {
-		t.Errorf("%+v\n%q\n%q", out, got, wanted)
-	}
-	r.check(want, 4)
-	rejected := uint64(0)
-	r.importer.each(5, func(_ store.JournalID, c *journal.Commit, _ *journal.Life) { rejected += c.Rejected })
-	if rejected != 7 {
-		t.Errorf("journals tell of %d rejected", rejected)
-	}
-}
-
-// A large text is read in halves, whose lines are told as of the whole; where
-// the first values of a series differ in kind, the first of the text decides.
-func TestALargeTextIsReadInHalves(t *testing.T) {
-	r := newRig(t)
-	start := week(t, "2026-W03").Start()
-	want, lines := model{}, 3*smallText/25
-	var text strings.Builder
-	for i := range lines {
-		switch i {
-		case 0:
-			want.line(&text, "mixed", "1", start)
-		case lines - 2:
-			want.put("mixed", start+int64(i), sample.FloatValue(2))
-			fmt.Fprintf(&text, "mixed 2i %d\n", start+int64(i))
-		case lines - 1:
-			text.WriteString("bad\n")
-		default:
-			want.line(&text, fmt.Sprintf("m%d", i%50), fmt.Sprint(i), start+int64(i))
-		}
-	}
-	if n := len(halves([]byte(text.String()), FormatLines, 2)); n != 2 {
-		t.Fatalf("%d parts", n)
-	}
-	out, err := r.take(t.Context(), Import{Life: 5}, 0, text.String())
-	r.must(err)
-	if len(out.Faults) != 1 || out.Faults[0].Line != lines {
-		t.Errorf("%+v; want line %d", out, lines)
-	}
-	r.check(want, uint64(len(want)))
-}
-
-// A series that another registers with another kind between reading and storing
-// is read anew.
-func TestAKindThatIsRegisteredMeanwhile(t *testing.T) {
-	r := newRig(t)
-	w, want := week(t, "2026-W03"), model{}
-	r.commit = func(context.Context, sample.Week) error {
-		r.live(w, "m1", want, w.Start())
-		r.commit = func(context.Context, sample.Week) error { return nil }
-		return nil
-	}
-	var text strings.Builder
-	fmt.Fprintf(&text, "m1 5i %d\nm1 \"x\" %d\n", w.Start()+1, w.Start()+2)
-	want.put("m1", w.Start()+1, sample.FloatValue(5))
-	out, err := r.take(t.Context(), Import{Life: 5}, 0, text.String())
-	r.must(err)
-	if out.Stored != 1 || out.Rejected != 1 || out.Faults[0].Line != 2 {
-		t.Errorf("%+v", out)
-	}
-	r.check(want, 2)
-}
-
 // What is dense comes in items of an hour, several a bucket's, what is sparse in
 // one of the week; of equal times the last of the text is read.
 func TestLayout(t *testing.T) {
@@ -457,93 +364,4 @@ func TestRefused(t *testing.T) {
 	if _, err := r.take(ctx, Import{Life: 1}, 0, ""); !errors.Is(err, ErrBusy) {
 		t.Error(err)
 	}
-}
-
-// The chunk that is sent ahead is stored behind the one before it, and is given
-// back where that failed.
-func TestChunksAreStoredInTheirOrder(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t)
-		of, start, want := Import{Life: 5}, week(t, "2026-W03").Start(), model{}
-		line := func(n uint64) string {
-			var text strings.Builder
-			want.line(&text, "m", fmt.Sprint(n), start)
-			return text.String()
-		}
-		results := make(chan error, 3)
-		send := func(number, answered uint64, text string) {
-			go func() {
-				ticket, err := r.importer.Admit(t.Context(), of, number, answered)
-				if err != nil {
-					results <- err
-					return
-				}
-				defer ticket.Leave()
-				_, err = ticket.Take(t.Context(), Chunk{Format: FormatLines, Text: []byte(text)})
-				results <- err
-			}()
-			synctest.Wait()
-		}
-		first, second := line(0), line(1)
-		send(1, 0, second)
-		if len(results) > 0 {
-			t.Fatalf("chunk 1 is taken ahead of chunk 0: %v", <-results)
-		}
-		send(0, 0, first)
-		for range 2 {
-			r.must(<-results)
-		}
-		r.check(want, 2)
-		// Chunk 2 fails, and 3 with it; then both are sent again.
-		r.commit = func(context.Context, sample.Week) error { return store.ErrUnavailable }
-		third, fourth := line(2), line(3)
-		ticket, err := r.importer.Admit(t.Context(), of, 2, 2)
-		r.must(err)
-		send(3, 2, fourth)
-		if _, err := ticket.Take(t.Context(), Chunk{Format: FormatLines, Text: []byte(third)}); !errors.Is(err, store.ErrUnavailable) {
-			t.Error(err)
-		}
-		ticket.Leave()
-		if err := <-results; !errors.Is(err, ErrBusy) {
-			t.Errorf("chunk 3 behind one that failed: %v", err)
-		}
-		r.commit = func(context.Context, sample.Week) error { return nil }
-		send(3, 2, fourth)
-		send(2, 2, third)
-		for range 2 {
-			r.must(<-results)
-		}
-		r.check(want, 4)
-		// One whose chunk before never comes is given back in time.
-		send(6, 4, "")
-		if err := <-results; !errors.Is(err, ErrBusy) {
-			t.Errorf("chunk 6 without chunk 5: %v", err)
-		}
-		if len(r.importer.places) > 0 {
-			t.Error("a place was not given back")
-		}
-		r.must(r.store.Close())
-	})
-}
-
-// Where two weeks registered a series with different kinds, each holds its own.
-func TestWeeksThatDisagreeAboutAKind(t *testing.T) {
-	r := newRig(t)
-	first, second, want := week(t, "2026-W02"), week(t, "2026-W03"), model{}
-	writer := r.live(second, "m1", want, second.Start())
-	r.live(first, "other", want, first.Start())
-	key := sample.Series{Metric: "m1"}.Key()
-	earlier, err := journal.OpenWriter(t.Context(), r.book.Journal(store.JournalID{Week: first, Partition: writer.Journal().ID().Partition}), "worker", rand.Uint64)
-	r.must(err)
-	r.must(earlier.Register(t.Context(), []journal.Registration{{Key: key, Kind: sample.Int64}}))
-	var text strings.Builder
-	want.line(&text, "m1", "5i", first.Start()+1)
-	fmt.Fprintf(&text, "m1 6i %d\nm1 1.5 %d\n", second.Start()+1, first.Start()+2)
-	want.put("m1", second.Start()+1, sample.FloatValue(6))
-	out, err := r.take(t.Context(), Import{Life: 5}, 0, text.String())
-	r.must(err)
-	if out.Stored != 2 || out.Rejected != 1 || out.Faults[0].Line != 3 {
-		t.Errorf("%+v", out)
-	}
-	r.check(want, 4)
 }

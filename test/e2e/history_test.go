@@ -217,3 +217,53 @@ func TestHistoryOfEveryFormat(t *testing.T) {
 		post(t, c, path, "", want)
 	}
 }
+
+// On a full disk the command says so; with space again, the same command ends it.
+func TestHistoryOnAFullDisk(t *testing.T) {
+	disk := smallDisk(t, 128)
+	ballast := filepath.Join(disk, "ballast")
+	if err := os.WriteFile(ballast, make([]byte, 96<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	server := harness.NewServer(t, flushSoon()...)
+	server.Data = filepath.Join(disk, "data")
+	c := server.Up(t)
+	const requests = 1000 // of 60 KB that hardly compress: half of that remains
+	path := filepath.Join(t.TempDir(), "noise.lp")
+	file, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range requests {
+		if _, err := fmt.Fprintf(file, "disk,n=%d value=\"%s\" %d\n", n, noise(n), weekStart(2+n/250)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := file.Close(); err != nil {
+		t.Fatal(err)
+	}
+	command := []string{"ingest", "--history", path, "--chunk", "4000000", "--patience", "1s", "--output", "json"}
+	result := run(t, server, 1, command...)
+	for _, told := range []string{"the disk is full", "the same command again goes on from there"} {
+		if !strings.Contains(result.Stderr, told) {
+			t.Errorf("%q is not told: %s", told, result)
+		}
+	}
+	ledgerBalances(t, server)
+	if err := os.Remove(ballast); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the import goes on", func() bool {
+		result, err := server.Command(t.Context(), command...)
+		return err == nil && result.Code == 0
+	})
+	if again := imported(t, run(t, server, 0, command...)); again.Samples != 0 || again.Repeated != requests {
+		t.Errorf("%+v", again)
+	}
+	if ledger := settled(t, c); ledger.Stored != requests {
+		t.Errorf("%+v", ledger)
+	}
+	for _, n := range []int{0, requests / 2, requests - 1} {
+		expect(t, c, fmt.Sprintf(`disk{n="%d"}`, n), fmt.Sprintf("disk{n=%d} %d=%q", n, weekStart(2+n/250), noise(n)))
+	}
+}
