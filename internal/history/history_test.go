@@ -323,6 +323,45 @@ func TestLayout(t *testing.T) {
 	}
 }
 
+// What would be larger than an item may be comes in several.
+func TestLargeSamplesAreSeveralItems(t *testing.T) {
+	r := newRig(t)
+	start, want := week(t, "2026-W03").Start(), model{}
+	var text strings.Builder
+	rng := rand.New(rand.NewPCG(1, 1))
+	for i := range int64(20) {
+		noise := make([]byte, 100_000)
+		for n := range noise {
+			noise[n] = byte('A' + rng.IntN(57))
+			if noise[n] == '\\' {
+				noise[n] = 'x'
+			}
+		}
+		want.line(&text, fmt.Sprintf("m%d", i%2), `"`+string(noise)+`"`, start+i)
+	}
+	_, err := r.take(t.Context(), Import{Life: 5}, 0, text.String())
+	r.must(err)
+	r.check(want, 20)
+	items := 0
+	for _, j := range r.book.Journals() {
+		for n := range j.Snapshot().Items.All() {
+			if items++; n.Bytes > store.MaxItem {
+				t.Errorf("an item of %d bytes", n.Bytes)
+			}
+		}
+	}
+	if items < 4 {
+		t.Errorf("%d items", items)
+	}
+}
+
+func TestAPanicIsAnError(t *testing.T) {
+	err := several(t.Context(), []int{1, 2}, func(context.Context, int) error { panic("broken") })
+	if err == nil || !strings.Contains(err.Error(), "broken") {
+		t.Error(err)
+	}
+}
+
 func TestNumbersTellChunksAndWeeksApart(t *testing.T) {
 	seen := map[uint64]bool{}
 	for _, chunk := range []uint64{0, 1, 2, MaxChunks - 1} {
@@ -361,7 +400,7 @@ func TestRefused(t *testing.T) {
 	r.importer.turn <- struct{}{}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := r.take(ctx, Import{Life: 1}, 0, ""); !errors.Is(err, ErrBusy) {
+	if _, err := r.take(ctx, Import{Life: 1}, 0, ""); !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
 }

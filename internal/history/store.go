@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"sync"
 
@@ -244,6 +245,11 @@ func several[T any](ctx context.Context, list []T, do func(context.Context, T) e
 		}
 		all.Go(func() {
 			defer func() { <-places }()
+			defer func() { // one import must not end all that the process does
+				if p := recover(); p != nil {
+					cancel(fmt.Errorf("panic: %v\n%s", p, debug.Stack()))
+				}
+			}()
 			if err := do(ctx, one); err != nil {
 				cancel(err)
 			}

@@ -222,20 +222,20 @@ func TestHistoryOfEveryFormat(t *testing.T) {
 func TestHistoryOnAFullDisk(t *testing.T) {
 	disk := smallDisk(t, 128)
 	ballast := filepath.Join(disk, "ballast")
-	if err := os.WriteFile(ballast, make([]byte, 96<<20), 0o600); err != nil {
+	if err := os.WriteFile(ballast, make([]byte, 112<<20), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	server := harness.NewServer(t, flushSoon()...)
 	server.Data = filepath.Join(disk, "data")
 	c := server.Up(t)
-	const requests = 1000 // of 60 KB that hardly compress: half of that remains
+	const requests = 400 // of 60 KB, half of which remains: more than the disk has room for
 	path := filepath.Join(t.TempDir(), "noise.lp")
 	file, err := os.Create(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for n := range requests {
-		if _, err := fmt.Fprintf(file, "disk,n=%d value=\"%s\" %d\n", n, noise(n), weekStart(2+n/250)); err != nil {
+		if _, err := fmt.Fprintf(file, "disk,n=%d value=\"%s\" %d\n", n, noise(n), weekStart(2+n/100)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -264,6 +264,6 @@ func TestHistoryOnAFullDisk(t *testing.T) {
 		t.Errorf("%+v", ledger)
 	}
 	for _, n := range []int{0, requests / 2, requests - 1} {
-		expect(t, c, fmt.Sprintf(`disk{n="%d"}`, n), fmt.Sprintf("disk{n=%d} %d=%q", n, weekStart(2+n/250), noise(n)))
+		expect(t, c, fmt.Sprintf(`disk{n="%d"}`, n), fmt.Sprintf("disk{n=%d} %d=%q", n, weekStart(2+n/100), noise(n)))
 	}
 }
