@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -27,13 +28,14 @@ type ingestFlags struct {
 	strict      bool
 	skipBad     bool
 	print       bool
+	history     historyFlags
 }
 
 func newIngest(g *global) *cobra.Command {
 	f := ingestFlags{options: ingest.Default()}
 	cmd := &cobra.Command{
 		Use:   "ingest FILE...",
-		Short: "Send the samples of CSV files",
+		Short: "Send the samples of files, or import years of them",
 		Long: `Send the samples of CSV files, whose first line names the columns, to a running
 instance. Files that end in .gz or .zst are unpacked.
 
@@ -49,11 +51,17 @@ value is the metric site. --metric sets the name. Empty cells, and for numbers
 NaN, NA and null, are no samples.
 
 A row that can't be read is left out as a whole and reported with its line and
-the reason; the exit code is then 1, unless --skip-bad is given.`,
+the reason; the exit code is then 1, unless --skip-bad is given.
+
+--history imports years of data past the buffer: it writes the week tables
+themselves, of CSV, line protocol (.lp) and JSON lines (.jsonl) alike, and seals
+the weeks that have been over for a day. It wins over what was accepted before.
+The same command again stores nothing twice: what was cut short goes on.`,
 		Example: `  weir ingest ETTh1.csv --tag transformer=1 --unit OT=°C
   weir ingest meters.csv.gz --time read_at --zone Europe/Berlin --tag-columns meter,site --columns energy --kind energy=int64
   weir ingest export.csv --time-format '02.01.2006 15:04' --strict
-  weir ingest new.csv --print | head          # see what would be sent`,
+  weir ingest new.csv --print | head          # see what would be sent
+  weir ingest --history 2019.lp.zst 2020.lp.zst   # years at once`,
 		Args: arguments(cobra.MinimumNArgs(1), "one file or more"),
 		RunE: func(cmd *cobra.Command, args []string) error { return g.ingest(cmd.Context(), args, f) },
 	}
@@ -73,6 +81,7 @@ the reason; the exit code is then 1, unless --skip-bad is given.`,
 	flags.BoolVar(&f.strict, "strict", false, "stop at the first bad row")
 	flags.BoolVar(&f.skipBad, "skip-bad", false, "exit 0 although rows were bad")
 	flags.BoolVar(&f.print, "print", false, "write what would be sent, and send nothing")
+	addHistoryFlags(cmd, &f.history)
 	completeFlag(cmd, "time-format", choices(ingest.TimeFormats()...))
 	return cmd
 }
@@ -93,6 +102,9 @@ func (f *ingestFlags) settle() error {
 	}
 	if f.strict && f.skipBad {
 		return usagef("--strict stops at a bad row and --skip-bad goes on: give one of them")
+	}
+	if err := f.history.check(f.print); err != nil {
+		return err
 	}
 	if f.connections < 1 || f.connections > 1000 {
 		return usagef("--connections is 1 to 1000, not %d", f.connections)
@@ -138,6 +150,18 @@ func (g *global) ingest(ctx context.Context, paths []string, f ingestFlags) erro
 		}
 		in.client = c
 	}
+	failed := in.all(ctx, paths)
+	if failed == nil && in.bad > 0 && !f.skipBad {
+		failed = fmt.Errorf("%s bad rows", output.Thousands(in.bad))
+	}
+	return failed
+}
+
+// all takes all files, in the way that the flags say.
+func (in *ingestion) all(ctx context.Context, paths []string) error {
+	if in.flags.history.on {
+		return in.history(ctx, paths)
+	}
 	var failed error
 	for _, path := range paths {
 		if failed = in.file(ctx, path); failed != nil {
@@ -145,13 +169,10 @@ func (g *global) ingest(ctx context.Context, paths []string, f ingestFlags) erro
 			break
 		}
 	}
-	if f.print {
+	if in.flags.print {
 		in.reportBad()
 	} else if err := in.sumUp(); failed == nil {
 		failed = err
-	}
-	if failed == nil && in.bad > 0 && !f.skipBad {
-		failed = fmt.Errorf("%s bad rows", output.Thousands(in.bad))
 	}
 	return failed
 }
@@ -165,6 +186,8 @@ type ingestion struct {
 	sums []fileSum
 	bad  int      // rows left out or refused, of all files
 	list []string // the first of them
+
+	told atomic.Bool // that the server does not take it now
 }
 
 // fileSum is what became of one file.

@@ -25,6 +25,7 @@ import (
 	"weir/internal/buffer/jetstream"
 	"weir/internal/catalog"
 	"weir/internal/gateway"
+	"weir/internal/history"
 	"weir/internal/journal"
 	"weir/internal/merge"
 	"weir/internal/message"
@@ -72,6 +73,7 @@ type App struct {
 	source   *volumes.Source
 	queries  *query.Handler
 	tails    *tail.Handler
+	history  *history.Handler
 
 	warehouse  warehouse.Warehouse
 	statements *sql.Handler
@@ -121,7 +123,8 @@ func (a *App) open(ctx context.Context) (err error) {
 			"error", err, "mend", "restore the folder "+filepath.Join(a.config.Data, "store")+" from a backup")
 	}
 	for _, j := range a.book.Journals() {
-		a.clock.Observe(j.Snapshot().Horizons.Latest())
+		s := j.Snapshot()
+		a.clock.Observe(s.Latest())
 	}
 	a.life = message.Life(randomNumber())
 	fast, err := a.config.fastSeries()
@@ -152,6 +155,7 @@ func (a *App) open(ctx context.Context) (err error) {
 		Source: a.source, Limits: a.config.Query.Limits, Timeout: a.config.Query.Timeout, Now: time.Now,
 		Logger: a.logger.With("role", "query"),
 	})
+	a.history = a.newHistory()
 	if err := a.openPipelines(); err != nil {
 		return err
 	}

@@ -203,6 +203,7 @@ func (a *App) handler() http.Handler {
 	a.queries.Register(api)
 	a.statements.Register(api)
 	a.tails.Register(api)
+	a.history.Register(api)
 	a.pipelines.Register(api)
 	a.registerAdmin(api)
 	mux := http.NewServeMux()

@@ -71,6 +71,7 @@ func homes() map[string]home {
 		"internal/merge":     {layer: service},
 		"internal/query":     {layer: service},
 		"internal/tail":      {layer: service},
+		"internal/history":   {layer: service},
 		"internal/ledger":    {layer: service},
 		"internal/pipeline":  {layer: service},
 		"internal/simulate":  {layer: service},

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/klauspost/compress/zstd"
 )
@@ -18,6 +19,7 @@ type File struct {
 	reader io.Reader
 	file   *os.File
 	size   int64
+	made   time.Time // or last changed
 	read   atomic.Int64
 	close  func()
 }
@@ -35,7 +37,7 @@ func Open(path string) (*File, error) {
 	if err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
-	f := &File{file: file, size: info.Size(), close: func() {}}
+	f := &File{file: file, size: info.Size(), made: info.ModTime(), close: func() {}}
 	f.reader = counter{f}
 	switch ending(path) {
 	case ".gz":
@@ -60,6 +62,16 @@ func (f *File) Read(p []byte) (int, error) { return f.reader.Read(p) }
 // Progress gives the bytes taken from the file, packed, and its size. It may
 // be called at any time by any goroutine.
 func (f *File) Progress() (read, size int64) { return f.read.Load(), f.size }
+
+// Unchanged gives an error where the file was changed since it was opened.
+func (f *File) Unchanged() error {
+	info, err := f.file.Stat()
+	now, gone := os.Stat(f.file.Name())
+	if err == nil && (info.Size() != f.size || !info.ModTime().Equal(f.made) || gone != nil || !os.SameFile(info, now)) {
+		err = fmt.Errorf("%s was changed while it was read: read it again", f.file.Name())
+	}
+	return err
+}
 
 // Close closes the file; once is enough.
 func (f *File) Close() error {

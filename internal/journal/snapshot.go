@@ -36,3 +36,15 @@ func (j *Journal) Snapshot() Snapshot {
 func (s *State) Snapshot() Snapshot {
 	return Snapshot{Cut: s.next, Revision: s.revision, Series: s.Series(), Commits: s.Commits(), Items: s.Items(), Horizons: s.horizon}
 }
+
+// Latest gives the latest stamp that any commit names: a guest's is above no
+// horizon.
+func (s *Snapshot) Latest() message.Stamp {
+	latest := s.Horizons.Latest()
+	for _, c := range s.Commits {
+		for i := range c.Lives {
+			latest = max(latest, c.Lives[i].Last)
+		}
+	}
+	return latest
+}

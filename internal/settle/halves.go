@@ -34,6 +34,10 @@ func Part(to, b *block.Batch, run, start, end int) {
 	for i := start; i < end; i++ {
 		to.AddSample(sample.Sample{Time: b.Times[i], Value: b.Value(b.Kinds[run], i), Quality: b.Quality(i)})
 	}
-	to.Versions = append(to.Versions, b.Versions[start:end]...)
-	to.Positions = append(to.Positions, b.Positions[start:end]...)
+	if b.Versions != nil {
+		to.Versions = append(to.Versions, b.Versions[start:end]...)
+	}
+	if b.Positions != nil {
+		to.Positions = append(to.Positions, b.Positions[start:end]...)
+	}
 }

@@ -92,7 +92,8 @@ func (p *plant) samples() {
 
 // late gives what comes late: a new host's on the first day of each week, a
 // value of its own for a time that had one, and another metric's on the others.
-func (p *plant) late() {
+// imported says that it comes past the buffer.
+func (p *plant) late(imported bool) {
 	p.t.Helper()
 	var body strings.Builder
 	for i, window := range days() {
@@ -104,7 +105,15 @@ func (p *plant) late() {
 			fmt.Fprintf(&body, "other,host=late value=%d %d\n", i, at.Add(5*time.Hour).UnixNano())
 		}
 	}
-	write(p.t, p.client, body.String())
+	if !imported {
+		write(p.t, p.client, body.String())
+		return
+	}
+	path := filepath.Join(p.t.TempDir(), "late.lp")
+	if err := os.WriteFile(path, []byte(body.String()), 0o600); err != nil {
+		p.t.Fatal(err)
+	}
+	p.weir("ingest", "--history", path)
 }
 
 func (p *plant) runs() []runOf {
@@ -144,7 +153,15 @@ func (p *plant) table() string {
 // dropped week mark exactly the runs that they touch, and after these ran again
 // all results equal those of an instance that had the samples in time.
 func TestLateDataReachesResults(t *testing.T) {
-	t.Parallel()
+	for _, how := range []string{"sent", "imported"} {
+		t.Run(how, func(t *testing.T) {
+			t.Parallel()
+			lateDataReachesResults(t, how == "imported")
+		})
+	}
+}
+
+func lateDataReachesResults(t *testing.T, imported bool) {
 	p := newPlant(t)
 	p.samples()
 	for _, window := range days() {
@@ -157,7 +174,7 @@ func TestLateDataReachesResults(t *testing.T) {
 	if got := p.stale(); got != "" {
 		t.Errorf("before anything came late, stale are %s", got)
 	}
-	p.late()
+	p.late(imported)
 	const touched = "2026-01-05 2026-01-12 2026-01-19"
 	limit, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -182,7 +199,7 @@ func TestLateDataReachesResults(t *testing.T) {
 
 	inTime := newPlant(t)
 	inTime.samples()
-	inTime.late()
+	inTime.late(false)
 	for _, window := range days() {
 		inTime.weir("pipeline", "run", inTime.file, "--window", window)
 	}
