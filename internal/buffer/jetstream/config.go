@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 )
 
@@ -33,6 +34,11 @@ type Config struct {
 	// Now is the clock of leases and of the time between restarts. The
 	// server stamps messages and counts visibility timeouts by its own.
 	Now func() time.Time
+
+	// removals is held for reading while messages are removed: see Snapshot.
+	removals *sync.RWMutex
+	// lax leaves it to the system when messages reach the disk.
+	lax bool
 }
 
 // Default gives the config that fits one machine; Dir is left to set.

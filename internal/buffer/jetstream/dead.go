@@ -135,6 +135,8 @@ func (d *Driver) Redrive(ctx context.Context, queue int, id string) error {
 	if errs[0] != nil {
 		return failure("redrive", queue, errs[0])
 	}
+	d.config.removals.RLock()
+	defer d.config.removals.RUnlock()
 	err = e.dead[queue].stream.DeleteMsg(ctx, sequence)
 	if err != nil && !errors.Is(err, api.ErrMsgNotFound) {
 		return failure("redrive", queue, e.asPort(ctx, err))

@@ -88,6 +88,8 @@ func (d *delivery) Attempts() int { return d.attempts }
 // Ack implements buffer.Delivery. It returns when the server has removed the
 // message and synced that.
 func (d *delivery) Ack(ctx context.Context) error {
+	d.queue.engine.config.removals.RLock()
+	defer d.queue.engine.config.removals.RUnlock()
 	if err := d.settle(ctx, "ack", []byte("+ACK")); err != nil {
 		return err
 	}
@@ -121,6 +123,8 @@ func (d *Driver) AckBatch(ctx context.Context, deliveries []buffer.Delivery) []e
 
 // ackAll acks those of deliveries that of names, all of this queue.
 func (q *queue) ackAll(ctx context.Context, deliveries []buffer.Delivery, errs []error, of []int) {
+	q.engine.config.removals.RLock()
+	defer q.engine.config.removals.RUnlock()
 	acks, failed := make([]*nats.Msg, len(of)), make([]error, len(of))
 	for i, at := range of {
 		acks[i] = &nats.Msg{Subject: deliveries[at].(*delivery).message.Reply, Data: []byte("+ACK")}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -44,6 +45,9 @@ func Open(ctx context.Context, c Config) (_ *Driver, err error) {
 	}
 	if c.Dir, err = filepath.Abs(c.Dir); err != nil {
 		return nil, err
+	}
+	if c.removals == nil {
+		c.removals = &sync.RWMutex{}
 	}
 	if err := makeFolder(c.Dir); err != nil {
 		return nil, fmt.Errorf("buffer: %w", err)

@@ -88,7 +88,7 @@ func (e *engine) startServer(ctx context.Context) error {
 		NoSigs:     true,
 		JetStream:  true,
 		StoreDir:   e.config.Dir,
-		SyncAlways: true,
+		SyncAlways: !e.config.lax,
 		MaxPayload: int32(e.config.MaxBody + headerRoom),
 		MaxPending: 512 << 20,
 		// The streams have limits of their own; the sum may pass the disk.

@@ -15,13 +15,18 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 
 	"weir/internal/objects"
 )
 
 // Folder is the driver. Safe for concurrent use.
-type Folder struct{ dir string }
+type Folder struct {
+	dir string
+	// removals is held for reading while objects are removed: see Snapshot.
+	removals sync.RWMutex
+}
 
 var (
 	_ objects.Objects = (*Folder)(nil)
@@ -53,7 +58,7 @@ func New(dir string) (*Folder, error) {
 	if err != nil {
 		return nil, wrap("open", dir, err)
 	}
-	return &Folder{dir}, nil
+	return &Folder{dir: dir}, nil
 }
 
 // Path gives the path of an object's file.
@@ -215,6 +220,8 @@ func (f *Folder) Delete(_ context.Context, name string) error {
 	if err != nil {
 		return wrap("delete", name, err)
 	}
+	f.removals.RLock()
+	defer f.removals.RUnlock()
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return wrap("delete", name, err)
 	}

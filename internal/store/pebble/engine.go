@@ -51,6 +51,7 @@ func (s *Store) openInstance(path string, table bool, mode openMode) (*instance,
 		}
 	}
 	g := newGuard(s.cfg.FS)
+	g.dir = path
 	g.report = s.damaged
 	l := logger{log: s.cfg.Logger.With("path", path), guard: g}
 	i := &instance{guard: g, sick: make(chan struct{})}

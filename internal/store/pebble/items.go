@@ -85,7 +85,10 @@ func (s *Store) Delete(ctx context.Context, table string, keys []store.ItemKey) 
 			}
 			begun = true
 			n := min(len(keys)-deleted, maxDeletes)
-			if err := i.deleteBatch(keys[deleted : deleted+n]); err != nil {
+			s.removals.RLock()
+			err := i.deleteBatch(keys[deleted : deleted+n])
+			s.removals.RUnlock()
+			if err != nil {
 				return err
 			}
 			deleted += n

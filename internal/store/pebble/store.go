@@ -30,6 +30,8 @@ type Store struct {
 	failures atomic.Uint64 // folders that failed, ever
 	damages  damages
 
+	// removals is held for reading while items are deleted: see Snapshot.
+	removals sync.RWMutex
 	// shape is held while a table is made or dropped. unsynced is set while
 	// the weeks' folder has names that a power cut could undo.
 	shape    sync.Mutex

@@ -31,6 +31,7 @@ type Driver struct {
 type database struct {
 	sql    *sql.DB
 	lock   *os.File
+	reader *os.File // for snapshots; nil until the first
 	users  int
 	broken bool          // DuckDB can't go on with it
 	idle   chan struct{} // closed once nobody uses it and nobody may
@@ -141,6 +142,9 @@ func (db *database) close() error {
 	var err error
 	if db.sql != nil {
 		err = db.sql.Close()
+	}
+	if db.reader != nil {
+		err = errors.Join(err, db.reader.Close())
 	}
 	return errors.Join(err, db.lock.Close())
 }

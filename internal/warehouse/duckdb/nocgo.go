@@ -12,10 +12,10 @@ import (
 )
 
 // Driver answers that there is no warehouse in this program.
-type Driver struct{}
+type Driver struct{ dir string }
 
 // New gives a driver all of whose calls fail.
-func New(c Config) (*Driver, error) { return &Driver{}, c.Validate() }
+func New(c Config) (*Driver, error) { return &Driver{c.Dir}, c.Validate() }
 
 func unsupported(op string) error {
 	return &warehouse.Error{Op: op, Err: warehouse.ErrUnsupported,
@@ -45,6 +45,14 @@ func (*Driver) Erase(context.Context, sample.SeriesID) (int64, error) {
 // Query fails.
 func (*Driver) Query(context.Context, string, warehouse.Limits) (warehouse.Rows, error) {
 	return nil, unsupported("query")
+}
+
+// Snapshot copies the files as they are: nothing here changes them.
+func (d *Driver) Snapshot(ctx context.Context, dir string, moment func(context.Context) error) error {
+	if err := moment(ctx); err != nil {
+		return err
+	}
+	return copyFiles(d.dir, dir, nil)
 }
 
 // Close has nothing to give back.

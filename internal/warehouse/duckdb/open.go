@@ -23,9 +23,7 @@ import (
 )
 
 const (
-	fileName     = "weir.duckdb"
 	newSuffix    = ".new"
-	walSuffix    = ".wal"
 	stagingName  = "staging"
 	temporaryDir = "temporary"
 	// catalogName is the database's name in statements.
