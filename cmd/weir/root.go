@@ -98,7 +98,7 @@ Start a server with "weir up"; the other commands reach a running one, at
 
 	root.AddCommand(
 		newSimulate(g), newIngest(g), newQuery(g), newSQL(g), newTail(g), newSeries(g), newWeeks(g), newArchive(g),
-		newPipeline(g), newTask(g),
+		newPipeline(g), newTask(g), newBackup(g),
 		newLedger(g), newQueue(g), newQuarantine(g),
 	)
 	root.AddCommand(extra...)

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"weir/internal/archive"
+	"weir/internal/backup"
 	"weir/internal/buffer"
 	"weir/internal/buffer/jetstream"
 	"weir/internal/catalog"
@@ -79,6 +80,9 @@ type App struct {
 	statements *sql.Handler
 	cuts       *cutter
 	pipelines  *pipeline.Scheduler
+
+	results, exports objects.Objects
+	lender           *backup.Lender
 
 	ready atomic.Bool
 }
@@ -157,6 +161,9 @@ func (a *App) open(ctx context.Context) (err error) {
 	})
 	a.history = a.newHistory()
 	if err := a.openPipelines(); err != nil {
+		return err
+	}
+	if err := a.openLender(); err != nil {
 		return err
 	}
 	a.statements = sql.NewHandler(a.warehouse, a.config.Warehouse.Config, a.logger.With("role", "sql"))

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+
+	"weir/internal/backup"
 )
 
 // dataFormat is the version of the data folder's layout:
@@ -20,6 +22,8 @@ import (
 //	DIR/results    what analyses gave
 //	DIR/exports    what pipelines give away
 //	DIR/warehouse  the tables for SQL, made by the first statement or load
+//	DIR/lent       a copy of all that, as long as a backup is taken
+//	DIR/RESTORING  as long as a backup is being restored to the folder
 const dataFormat = 1
 
 const (
@@ -62,10 +66,27 @@ func openFolder(dir string) (*dataFolder, error) {
 		return nil, errors.Join(fmt.Errorf("data folder %s is in use by another weir; stop that one, or name another folder with --data: %w", dir, err), lock.Close())
 	}
 	f := &dataFolder{dir: dir, lock: lock}
-	if err := f.checkFormat(); err != nil {
+	err = f.checkWhole()
+	if err == nil {
+		err = f.checkFormat()
+	}
+	if err != nil {
 		return nil, errors.Join(err, f.close())
 	}
 	return f, nil
+}
+
+// checkWhole refuses a folder to which a backup is being restored, or was until
+// that was cut short.
+func (f *dataFolder) checkWhole() error {
+	_, err := os.Stat(filepath.Join(f.dir, backup.RestoringFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("data folder: %w", err)
+	}
+	return fmt.Errorf("data folder %s is not whole: a restore to it has not ended; call the same `weir backup restore` again, it begins anew", f.dir)
 }
 
 func (f *dataFolder) checkFormat() error {

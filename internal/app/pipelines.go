@@ -62,6 +62,7 @@ func (a *App) openPipelines() error {
 	if err != nil {
 		return err
 	}
+	a.results, a.exports = results, exports
 	a.cuts = &cutter{book: a.book, commit: a.heads().Commit, now: time.Now}
 	c := pipeline.Default()
 	c.Records, c.Log, c.Alone = a.store, a.logger.With("role", "pipelines"), true

@@ -36,6 +36,7 @@ func (a *App) Run(ctx context.Context) error {
 		ErrorLog: slog.NewLogLogger(a.logger.Handler(), slog.LevelDebug),
 	}
 	server.RegisterOnShutdown(a.tails.Stop) // they would not end by themselves
+	server.RegisterOnShutdown(a.lender.Stop)
 	failed := make(chan error, 3)
 	go func() { failed <- server.Serve(listener) }()
 	if a.config.HTTP.Admin != "" {
@@ -205,6 +206,7 @@ func (a *App) handler() http.Handler {
 	a.tails.Register(api)
 	a.history.Register(api)
 	a.pipelines.Register(api)
+	a.lender.Register(api)
 	a.registerAdmin(api)
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })

@@ -73,6 +73,7 @@ func homes() map[string]home {
 		"internal/tail":      {layer: service},
 		"internal/history":   {layer: service},
 		"internal/ledger":    {layer: service},
+		"internal/backup":    {layer: service},
 		"internal/pipeline":  {layer: service},
 		"internal/simulate":  {layer: service},
 		"internal/ingest":    {layer: service},
@@ -189,7 +190,7 @@ func judgeImport(from, to string, test bool) (what, mend string) {
 // legs gives the services that a command line stands on: they know nothing of
 // how samples are kept.
 func legs() []string {
-	return []string{"internal/client", "internal/output", "internal/simulate", "internal/ingest"}
+	return []string{"internal/client", "internal/output", "internal/simulate", "internal/ingest", "internal/backup"}
 }
 
 // testMay says what tests may import beyond their package's own rule: the
