@@ -11,8 +11,6 @@ import (
 	"io"
 )
 
-// pieceBytes is how long the pieces are in which files are kept that change in
-// place, so that what did not change of them is kept once.
 const pieceBytes = 8 << 20
 
 func (p *Place) contentPath(sum string) string { return p.path(contentFolder, sum[:2], sum) }
@@ -54,7 +52,7 @@ func (k *keeper) keep(ctx context.Context, f File, in io.Reader, tell func(n int
 // changes, else as many as a piece has.
 func (k *keeper) piece(in io.Reader, left int64, whole bool) (Content, error) {
 	var head bytes.Buffer
-	n, err := io.CopyN(&head, in, min(left, pieceBytes))
+	n, err := io.CopyN(&head, in, min(left, k.place.piece))
 	if err != nil {
 		return Content{}, short(err)
 	}

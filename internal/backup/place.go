@@ -37,6 +37,9 @@ type Place struct {
 	dir  string
 	disk disk
 	lock *os.File
+	// piece is how long the pieces are in which files are kept that change in
+	// place, so that what did not change of them is kept once.
+	piece int64
 	// Free gives the room on a folder's disk, or false where that is not known.
 	Free func(dir string) (int64, bool)
 }
@@ -53,7 +56,7 @@ const (
 
 // OpenPlace opens a place.
 func OpenPlace(dir string, use Use) (*Place, error) {
-	p := &Place{dir: dir, disk: realDisk{}, Free: Free}
+	p := &Place{dir: dir, disk: realDisk{}, piece: pieceBytes, Free: Free}
 	if use == ToMake {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return nil, fmt.Errorf("backup folder: %w", err)
