@@ -51,8 +51,8 @@ type Lender struct {
 	stopped context.Context
 	Stop    context.CancelFunc // takes back what is lent
 
+	turn chan struct{} // held by who has a copy
 	mu   sync.Mutex
-	busy bool
 	lent *lent // nil: nothing
 }
 
@@ -65,7 +65,7 @@ type lent struct {
 
 // NewLender makes a lender.
 func NewLender(o LenderOptions) (*Lender, error) {
-	l := &Lender{LenderOptions: o}
+	l := &Lender{LenderOptions: o, turn: make(chan struct{}, 1)}
 	l.stopped, l.Stop = context.WithCancel(context.Background())
 	if err := os.RemoveAll(l.dir()); err != nil {
 		return nil, fmt.Errorf("remove what a backup left that was cut short: %w", err)
@@ -75,14 +75,20 @@ func NewLender(o LenderOptions) (*Lender, error) {
 
 func (l *Lender) dir() string { return filepath.Join(l.Data, lentFolder) }
 
+// turnTime is how long a call waits for the copy before to be taken back: who
+// hung up does not know when that is done.
+const turnTime = 5 * time.Second
+
 // Lend makes a copy. Give it back with the function.
 func (l *Lender) Lend(ctx context.Context) (_ *Copy, giveBack func(), err error) {
-	l.mu.Lock()
-	busy := l.busy
-	l.busy = true
-	l.mu.Unlock()
-	if busy {
+	wait := time.NewTimer(turnTime)
+	defer wait.Stop()
+	select {
+	case l.turn <- struct{}{}:
+	case <-wait.C:
 		return nil, nil, fmt.Errorf("%w of this instance: wait until it has ended", ErrBusy)
+	case <-ctx.Done():
+		return nil, nil, ctx.Err()
 	}
 	giveBack = func() {
 		l.mu.Lock()
@@ -91,9 +97,7 @@ func (l *Lender) Lend(ctx context.Context) (_ *Copy, giveBack func(), err error)
 		if err := os.RemoveAll(l.dir()); err != nil {
 			l.Logger.Warn("the copy for a backup is not removed; the next start will do it", "folder", l.dir(), "error", err)
 		}
-		l.mu.Lock()
-		l.busy = false
-		l.mu.Unlock()
+		<-l.turn
 	}
 	defer func() {
 		if err != nil {

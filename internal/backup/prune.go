@@ -36,14 +36,11 @@ func (p *Place) Prune(keep int) (Pruned, error) {
 	}
 	done := Pruned{Names: old}
 	for _, name := range old {
-		// It ceases to count before anything is gone that it names.
 		if err := p.disk.Remove(p.path(name, manifestFile)); err != nil {
 			return Pruned{}, err
 		}
-		if err := p.disk.Sync(p.path(name)); err != nil {
-			return Pruned{}, err
-		}
 	}
+	// They cease to count for good before anything is gone that they name.
 	if err := p.removeUnfinished(); err != nil {
 		return Pruned{}, err
 	}
