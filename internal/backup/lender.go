@@ -90,18 +90,9 @@ func (l *Lender) Lend(ctx context.Context) (_ *Copy, giveBack func(), err error)
 	case <-ctx.Done():
 		return nil, nil, ctx.Err()
 	}
-	giveBack = func() {
-		l.mu.Lock()
-		l.lent = nil
-		l.mu.Unlock()
-		if err := os.RemoveAll(l.dir()); err != nil {
-			l.Logger.Warn("the copy for a backup is not removed; the next start will do it", "folder", l.dir(), "error", err)
-		}
-		<-l.turn
-	}
 	defer func() {
 		if err != nil {
-			giveBack()
+			l.takeBack()
 		}
 	}()
 	if err := l.checkRoom(); err != nil {
@@ -118,7 +109,17 @@ func (l *Lender) Lend(ctx context.Context) (_ *Copy, giveBack func(), err error)
 	l.mu.Lock()
 	l.lent = of
 	l.mu.Unlock()
-	return c, giveBack, nil
+	return c, l.takeBack, nil
+}
+
+func (l *Lender) takeBack() {
+	l.mu.Lock()
+	l.lent = nil
+	l.mu.Unlock()
+	if err := os.RemoveAll(l.dir()); err != nil {
+		l.Logger.Warn("the copy for a backup is not removed; the next start will do it", "folder", l.dir(), "error", err)
+	}
+	<-l.turn
 }
 
 // take copies the parts, each in the moment of the one before.
