@@ -305,4 +305,3 @@ func completeBackups(at int) cobra.CompletionFunc {
 		return names, cobra.ShellCompDirectiveDefault
 	}
 }
-

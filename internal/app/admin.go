@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"weir/internal/buffer"
+	"weir/internal/datafolder"
 	"weir/internal/journal"
 	"weir/internal/ledger"
 	"weir/internal/message"
@@ -108,7 +109,7 @@ func (a *App) serveStatus(w http.ResponseWriter, r *http.Request) error {
 	}
 	return answer(w, statusAnswer{
 		Version: a.version, Started: a.started, Profile: "embedded", Queues: a.queues.Queues(),
-		Series: a.catalog.Len(), Life: a.life.String(), DataFormat: dataFormat, Ready: a.ready.Load(),
+		Series: a.catalog.Len(), Life: a.life.String(), DataFormat: datafolder.Format, Ready: a.ready.Load(),
 	})
 }
 

@@ -25,6 +25,7 @@ import (
 	"weir/internal/buffer"
 	"weir/internal/buffer/jetstream"
 	"weir/internal/catalog"
+	"weir/internal/datafolder"
 	"weir/internal/gateway"
 	"weir/internal/history"
 	"weir/internal/journal"
@@ -59,7 +60,7 @@ type App struct {
 	logger  *slog.Logger
 	started time.Time
 
-	folder   *dataFolder
+	folder   *datafolder.Folder
 	store    store.Store
 	queues   queues
 	book     *journal.Book
@@ -90,15 +91,15 @@ type App struct {
 // Open takes the data folder, made if it is not there, and opens what is on
 // it. Close gives it back.
 func Open(ctx context.Context, c Config, version string, logger *slog.Logger) (*App, error) {
-	return open(ctx, c, version, logger, openFolder)
+	return open(ctx, c, version, logger, datafolder.Open)
 }
 
 // Inspect opens a data folder as Open does, but only one that is there.
 func Inspect(ctx context.Context, c Config, version string, logger *slog.Logger) (*App, error) {
-	return open(ctx, c, version, logger, findFolder)
+	return open(ctx, c, version, logger, datafolder.Find)
 }
 
-func open(ctx context.Context, c Config, version string, logger *slog.Logger, take func(string) (*dataFolder, error)) (*App, error) {
+func open(ctx context.Context, c Config, version string, logger *slog.Logger, take func(string) (*datafolder.Folder, error)) (*App, error) {
 	a := &App{config: c, version: version, logger: logger, started: time.Now(), catalog: catalog.New()}
 	var err error
 	if a.folder, err = take(c.Data); err == nil {
@@ -246,7 +247,7 @@ func (a *App) Close() error {
 		a.store = nil
 	}
 	if a.folder != nil {
-		failed = append(failed, a.folder.close())
+		failed = append(failed, a.folder.Close())
 		a.folder = nil
 	}
 	return errors.Join(failed...)

@@ -14,7 +14,7 @@ import (
 	"weir/internal/backup"
 	"weir/internal/journal"
 	"weir/internal/ledger"
-	"weir/internal/store/pebble"
+	"weir/internal/store/pebble/checkpoint"
 	"weir/internal/warehouse"
 )
 
@@ -27,7 +27,7 @@ func (a *App) openLender() (err error) {
 	}
 	always, never := func(string) bool { return true }, func(string) bool { return false }
 	a.lender, err = backup.NewLender(backup.LenderOptions{
-		Data: a.config.Data, Format: formatFile, Version: a.version, Now: time.Now,
+		Data: a.config.Data, Version: a.version, Now: time.Now,
 		Logger: a.logger.With("role", "backup"), Free: backup.Free,
 		Parts: []backup.Part{
 			{Folder: "warehouse", Copier: of(a.warehouse), Fixed: never, Doubled: true},
@@ -35,7 +35,7 @@ func (a *App) openLender() (err error) {
 			{Folder: "archive", Copier: of(a.objects), Fixed: always},
 			{Folder: "results", Copier: of(a.results), Fixed: always},
 			{Folder: "exports", Copier: of(a.exports), Fixed: always},
-			{Folder: "store", Copier: of(a.store), Fixed: pebble.Fixed},
+			{Folder: "store", Copier: of(a.store), Fixed: checkpoint.Fixed},
 		},
 	})
 	return err

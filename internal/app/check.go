@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"weir/internal/block"
+	"weir/internal/datafolder"
 	"weir/internal/journal"
 	"weir/internal/sample"
 	"weir/internal/store"
@@ -25,7 +26,7 @@ type Report struct {
 // Check reads every item that a journal names and compares what it holds with
 // what its journal says.
 func Check(ctx context.Context, a *App) (Report, error) {
-	r := Report{Format: dataFormat, Series: a.catalog.Len(), Problems: []string{}}
+	r := Report{Format: datafolder.Format, Series: a.catalog.Len(), Problems: []string{}}
 	for queue := range a.queues.Queues() {
 		d, err := a.queues.Depth(ctx, queue)
 		if err != nil {

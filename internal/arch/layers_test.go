@@ -81,6 +81,8 @@ func homes() map[string]home {
 		"internal/output":    {layer: service},
 		"internal/demo":      {layer: tour},
 		"test":               {layer: outside},
+
+		"internal/datafolder": {layer: word},
 	}
 }
 

@@ -3,7 +3,7 @@
 // kept, verified, brought back and removed.
 //
 // It refuses to know how a part keeps its data: parts copy themselves. It imports
-// how problems are answered, and nothing else of ours.
+// how problems are answered and what a data folder is, and nothing else of ours.
 //
 // # What a backup holds
 //

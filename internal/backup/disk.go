@@ -10,18 +10,25 @@ import (
 // disk is what a place needs of a file system, so that tests can cut it short
 // between any two calls.
 type disk interface {
-	// Create makes a file, or empties it.
-	Create(path string) (file, error)
+	reading
+	writing
+}
+
+type reading interface {
 	Open(path string) (io.ReadCloser, error)
-	// Mkdir makes a folder; one that is there is no error.
-	Mkdir(path string) error
 	List(path string) ([]fs.DirEntry, error)
 	Size(path string) (int64, error)
+}
+
+type writing interface {
+	// Create makes a file, or empties it.
+	Create(path string) (file, error)
+	// Mkdir makes a folder; one that is there is no error.
+	Mkdir(path string) error
 	Rename(from, to string) error
-	// Remove removes a file or an empty folder; none is no error.
-	Remove(path string) error
-	RemoveAll(path string) error
 	Link(from, to string) error
+	// Remove removes a file, or a folder with all in it; none is no error.
+	Remove(path string) error
 	// Sync makes the names in a folder durable.
 	Sync(path string) error
 }
@@ -60,15 +67,8 @@ func (realDisk) Size(path string) (int64, error) {
 
 func (realDisk) Rename(from, to string) error { return os.Rename(from, to) }
 
-func (realDisk) Remove(path string) error {
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return nil
-}
-
-func (realDisk) RemoveAll(path string) error { return os.RemoveAll(path) }
-func (realDisk) Link(from, to string) error  { return os.Link(from, to) }
+func (realDisk) Remove(path string) error   { return os.RemoveAll(path) }
+func (realDisk) Link(from, to string) error { return os.Link(from, to) }
 
 func (realDisk) Sync(path string) error {
 	d, err := os.Open(path)

@@ -12,11 +12,9 @@ import (
 	"slices"
 	"sync"
 	"time"
-)
 
-// lentFolder is where an instance keeps the copy that it lends, in its data
-// folder, since files are linked.
-const lentFolder = "lent"
+	"weir/internal/datafolder"
+)
 
 // spare is the room that a copy must leave on the instance's disk.
 const spare = 256 << 20
@@ -34,7 +32,6 @@ type Part struct {
 // LenderOptions is what a Lender needs.
 type LenderOptions struct {
 	Data    string
-	Format  string // file that says what the data folder is
 	Parts   []Part // those whose moment the others are copied in come first
 	Version string
 	Now     func() time.Time
@@ -73,7 +70,7 @@ func NewLender(o LenderOptions) (*Lender, error) {
 	return l, nil
 }
 
-func (l *Lender) dir() string { return filepath.Join(l.Data, lentFolder) }
+func (l *Lender) dir() string { return filepath.Join(l.Data, datafolder.LentFolder) }
 
 // turnTime is how long a call waits for the copy before to be taken back: who
 // hung up does not know when that is done.
@@ -140,9 +137,9 @@ func (l *Lender) take(ctx context.Context, c *Copy) error {
 		return err
 	}
 	c.Taken = l.Now()
-	format, err := os.ReadFile(filepath.Join(l.Data, l.Format))
+	format, err := os.ReadFile(filepath.Join(l.Data, datafolder.FormatFile))
 	if err == nil {
-		err = os.WriteFile(filepath.Join(dir, l.Format), format, 0o644)
+		err = os.WriteFile(filepath.Join(dir, datafolder.FormatFile), format, 0o644)
 	}
 	if err != nil {
 		return err

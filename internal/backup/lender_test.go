@@ -45,7 +45,7 @@ func newLender(t *testing.T, parts ...Part) *Lender {
 		t.Fatal(err)
 	}
 	l, err := NewLender(LenderOptions{
-		Data: data, Format: "FORMAT", Parts: parts, Version: "test", Now: time.Now,
+		Data: data, Parts: parts, Version: "test", Now: time.Now,
 		Logger: slog.New(slog.DiscardHandler), Free: func(string) (int64, bool) { return 1 << 40, true },
 	})
 	if err != nil {

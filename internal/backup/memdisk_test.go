@@ -251,8 +251,6 @@ func (d *memDisk) Remove(name string) error {
 	return nil
 }
 
-func (d *memDisk) RemoveAll(name string) error { return d.Remove(name) }
-
 func (d *memDisk) Link(from, to string) error {
 	if err := d.call(); err != nil {
 		return err

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"weir/internal/datafolder"
 )
 
 func nothing(int64, int64) {}
@@ -78,7 +80,7 @@ func checkAll(t *testing.T, d *memDisk) []string {
 		if got := filesBelow(t, d, into); !maps.Equal(got, want) {
 			t.Fatalf("backup %s restores %q; want %q", name, short100(got), short100(want))
 		}
-		if err := d.RemoveAll(into); err != nil {
+		if err := d.Remove(into); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -219,7 +221,7 @@ func TestARestoreThatWasCutShortIsNoDataFolder(t *testing.T) {
 		return p.Restore(t.Context(), m, "/data", nothing)
 	}, func(d *memDisk, done bool) {
 		files := filesBelow(t, d, "/data")
-		_, refused := files[RestoringFile]
+		_, refused := files[datafolder.RestoringFile]
 		if whole := maps.Equal(files, generation(2)); !refused && !whole && len(files) > 0 || done && !whole {
 			t.Fatalf("a folder that an instance would start on has %s", short100(files))
 		}

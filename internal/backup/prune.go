@@ -44,7 +44,8 @@ func (p *Place) Prune(keep int) (Pruned, error) {
 	if err := p.removeUnfinished(); err != nil {
 		return Pruned{}, err
 	}
-	return done, p.removeUnnamed(named, &done)
+	err = p.removeUnnamed(named, &done)
+	return done, err
 }
 
 // removeUnfinished removes the folders of backups that don't count, and trials.
@@ -59,7 +60,7 @@ func (p *Place) removeUnfinished() error {
 		}
 		_, err := p.disk.Size(p.path(e.Name(), manifestFile))
 		if errors.Is(err, fs.ErrNotExist) {
-			err = p.disk.RemoveAll(p.path(e.Name()))
+			err = p.disk.Remove(p.path(e.Name()))
 		}
 		if err != nil {
 			return err

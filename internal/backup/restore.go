@@ -6,13 +6,12 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+
+	"weir/internal/datafolder"
 )
 
-// RestoringFile is in a folder as long as a backup is not whole in it.
-const RestoringFile = "RESTORING"
-
 // lastFile says that a data folder is one; it is restored last.
-const lastFile = "FORMAT"
+const lastFile = datafolder.FormatFile
 
 // Restore writes a backup into a folder that is not there, or empty. Until all is
 // durable the folder has a file RESTORING, and no instance starts on it. One that
@@ -27,7 +26,7 @@ func (p *Place) Restore(ctx context.Context, m *Manifest, dir string, tell Progr
 	if err := p.build(ctx, m, dir, false, tell); err != nil {
 		return roomError(dir, err)
 	}
-	return errors.Join(p.disk.Remove(filepath.Join(dir, RestoringFile)), p.disk.Sync(dir))
+	return errors.Join(p.disk.Remove(filepath.Join(dir, datafolder.RestoringFile)), p.disk.Sync(dir))
 }
 
 // emptyFolder makes a folder, marked as not whole, with nothing else in it.
@@ -39,7 +38,7 @@ func (p *Place) emptyFolder(dir string) error {
 	if err != nil {
 		return fmt.Errorf("restore: %w", err)
 	}
-	marker := filepath.Join(dir, RestoringFile)
+	marker := filepath.Join(dir, datafolder.RestoringFile)
 	_, err = p.disk.Size(marker)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("restore: %w", err)
@@ -57,10 +56,10 @@ func (p *Place) emptyFolder(dir string) error {
 		}
 	}
 	for _, e := range entries {
-		if e.Name() == RestoringFile {
+		if e.Name() == datafolder.RestoringFile {
 			continue
 		}
-		if err := p.disk.RemoveAll(filepath.Join(dir, e.Name())); err != nil {
+		if err := p.disk.Remove(filepath.Join(dir, e.Name())); err != nil {
 			return fmt.Errorf("restore: %w", err)
 		}
 	}

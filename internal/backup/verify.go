@@ -50,7 +50,7 @@ func (p *Place) setAside(c Content) error {
 // removes it. Files that never change are linked there, not copied.
 func (p *Place) Trial(ctx context.Context, m *Manifest, try func(dir string) error, tell Progress) error {
 	dir := p.path(trialFolder)
-	if err := p.disk.RemoveAll(dir); err != nil {
+	if err := p.disk.Remove(dir); err != nil {
 		return err
 	}
 	if err := p.disk.Mkdir(dir); err != nil {
@@ -60,5 +60,5 @@ func (p *Place) Trial(ctx context.Context, m *Manifest, try func(dir string) err
 	if err == nil {
 		err = try(dir)
 	}
-	return errors.Join(roomError(p.dir, err), p.disk.RemoveAll(dir))
+	return errors.Join(roomError(p.dir, err), p.disk.Remove(dir))
 }

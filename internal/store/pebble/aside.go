@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"weir/internal/store"
+	"weir/internal/store/pebble/names"
 )
 
 // errHealthy refuses to set a table aside.
@@ -28,8 +29,8 @@ func (s *Store) SetAside(ctx context.Context, table string) error {
 		return wrap("set aside", table, err)
 	}
 	defer s.calls.Done()
-	if !validTable(table) {
-		return wrap("set aside", table, badTable(table))
+	if !names.IsTable(table) {
+		return wrap("set aside", table, names.BadTable(table))
 	}
 	if !s.isDamaged(s.path(folderWeeks, table)) {
 		return wrap("set aside", table, errHealthy)
@@ -72,15 +73,15 @@ func (s *Store) dropAside(table, path string) error {
 // readAside lists the tables that are set aside. A table that is there as well
 // was made by hand: it counts.
 func (s *Store) readAside() error {
-	names, err := s.cfg.FS.List(s.path(folderDamaged))
+	entries, err := s.cfg.FS.List(s.path(folderDamaged))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	for _, name := range names {
-		if validTable(name) && s.tables[name] == nil {
+	for _, name := range entries {
+		if names.IsTable(name) && s.tables[name] == nil {
 			s.aside[name] = s.path(folderDamaged, name)
 			s.cfg.Logger.Warn("a damaged table is set aside", "path", s.aside[name])
 		}

@@ -26,7 +26,7 @@
 // What can be read is read, what cannot is named by the call and listed by
 // Damage; nothing is repaired. Pebble would try a damaged file again at once,
 // for ever, or end the process, so it does nothing behind the calls in a folder
-// in which something could not be read (see permits and checkedBlob).
+// in which something could not be read (see compactions and checkedBlob).
 //
 // # What a reader sees
 //

@@ -6,6 +6,8 @@ import (
 	engine "github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/sstable"
 
+	"weir/internal/store/pebble/checkpoint"
+	"weir/internal/store/pebble/compactions"
 	"weir/internal/store/pebble/manifest"
 )
 
@@ -51,12 +53,11 @@ func (s *Store) openInstance(path string, table bool, mode openMode) (*instance,
 		}
 	}
 	g := newGuard(s.cfg.FS)
-	g.dir = path
 	g.report = s.damaged
 	l := logger{log: s.cfg.Logger.With("path", path), guard: g}
 	i := &instance{guard: g, sick: make(chan struct{})}
 	opts := &engine.Options{
-		FS:                          g,
+		FS:                          checkpoint.FS{FS: g, Elsewhere: s.cfg.FS, Dir: path},
 		Logger:                      l,
 		Cache:                       s.cache,
 		FileCache:                   s.files,
@@ -70,7 +71,7 @@ func (s *Store) openInstance(path string, table bool, mode openMode) (*instance,
 		L0StopWritesThreshold: 1 << 20,
 		EventListener:         s.listener(i, l),
 	}
-	opts.Experimental.CompactionScheduler = newPermits(i)
+	opts.Experimental.CompactionScheduler = compactions.NewPermits(i.isSick)
 	compression := sstable.SnappyCompression
 	if table {
 		compression = sstable.NoCompression

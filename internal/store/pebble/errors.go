@@ -12,14 +12,12 @@ import (
 	engine "github.com/cockroachdb/pebble/v2"
 
 	"weir/internal/store"
+	"weir/internal/store/pebble/names"
 )
 
 // ErrGap means that the journal has no entry before the position: the caller
 // appends past the end. The driver can tell, so it does.
 var ErrGap = errors.New("journal has no entry before the position")
-
-// errName means that a table, journal or record cannot be called that.
-var errName = errors.New("not a valid name")
 
 const (
 	hintFull   = "if the disk is full, free space on it; the store goes on by itself"
@@ -39,7 +37,7 @@ func wrap(op, key string, err error) error {
 	switch {
 	case isPort(err):
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-	case errors.Is(err, ErrGap), errors.Is(err, errName), errors.Is(err, errHealthy):
+	case errors.Is(err, ErrGap), errors.Is(err, names.ErrInvalid), errors.Is(err, errHealthy):
 	default:
 		err = fmt.Errorf("%w: %w", classify(err), err)
 	}

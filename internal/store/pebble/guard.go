@@ -21,9 +21,6 @@ import (
 // folder asks failure() before believing Pebble. Reads go on.
 type guard struct {
 	vfs.FS
-	// dir is the folder. What is changed outside, as a snapshot of it is, is
-	// not guarded: its errors are Pebble's to give. "": all is.
-	dir string
 
 	// busy is held for reading during each change, so that drain can tell
 	// when the last one that began before the freeze is over.
@@ -43,10 +40,6 @@ var _ vfs.FS = (*guard)(nil)
 
 func newGuard(fs vfs.FS) *guard {
 	return &guard{FS: fs, sink: vfs.NewMem(), frozen: make(chan struct{})}
-}
-
-func (g *guard) outside(name string) bool {
-	return g.dir != "" && name != g.dir && g.FS.PathDir(name) != g.dir
 }
 
 // freeze stops all changes; the first cause stays.
@@ -118,9 +111,6 @@ func (g *guard) file(open func() (vfs.File, error)) (vfs.File, error) {
 // in an order that is up to the disk. A marker without its manifest cannot be
 // opened.
 func (g *guard) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
-	if g.outside(name) {
-		return g.FS.Create(name, c)
-	}
 	if strings.HasPrefix(g.FS.PathBase(name), "marker.") {
 		if err := g.change(func() error { return syncFolder(g.FS, g.FS.PathDir(name)) }); err != nil {
 			return nil, err
@@ -147,30 +137,21 @@ func (g *guard) ReuseForWrite(from, to string, c vfs.DiskWriteCategory) (vfs.Fil
 // OpenDir changes nothing, but what it opens is synced.
 func (g *guard) OpenDir(name string) (vfs.File, error) {
 	f, err := g.FS.OpenDir(name)
-	if err != nil || g.outside(name) {
-		return f, err
+	if err != nil {
+		return nil, err
 	}
 	return &guardedFile{File: f, guard: g}, nil
 }
 
 func (g *guard) Link(from, to string) error {
-	if g.outside(to) {
-		return g.FS.Link(from, to)
-	}
 	return g.change(func() error { return g.FS.Link(from, to) }, fs.ErrNotExist, fs.ErrExist)
 }
 
 func (g *guard) Remove(name string) error {
-	if g.outside(name) {
-		return g.FS.Remove(name)
-	}
 	return g.change(func() error { return g.FS.Remove(name) }, fs.ErrNotExist, fs.ErrExist)
 }
 
 func (g *guard) RemoveAll(name string) error {
-	if g.outside(name) {
-		return g.FS.RemoveAll(name)
-	}
 	return g.change(func() error { return g.FS.RemoveAll(name) }, fs.ErrNotExist, fs.ErrExist)
 }
 
@@ -179,9 +160,6 @@ func (g *guard) Rename(from, to string) error {
 }
 
 func (g *guard) MkdirAll(dir string, perm os.FileMode) error {
-	if g.outside(dir) {
-		return g.FS.MkdirAll(dir, perm)
-	}
 	return g.change(func() error { return g.FS.MkdirAll(dir, perm) })
 }
 

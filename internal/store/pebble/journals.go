@@ -12,6 +12,7 @@ import (
 
 	"weir/internal/sample"
 	"weir/internal/store"
+	"weir/internal/store/pebble/names"
 )
 
 // A journal's entry has the key 'j', week, partition, position: int32 with its
@@ -139,7 +140,7 @@ func (s *Store) Append(ctx context.Context, id store.JournalID, position uint64,
 
 func checkJournal(id store.JournalID) error {
 	if id.Partition < 0 || id.Partition > math.MaxUint16 {
-		return fmt.Errorf("%w: partition %d: 0 to %d will do", errName, id.Partition, math.MaxUint16)
+		return fmt.Errorf("%w: partition %d: 0 to %d will do", names.ErrInvalid, id.Partition, math.MaxUint16)
 	}
 	return nil
 }

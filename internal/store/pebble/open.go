@@ -10,6 +10,7 @@ import (
 	engine "github.com/cockroachdb/pebble/v2"
 
 	"weir/internal/store"
+	"weir/internal/store/pebble/names"
 )
 
 // The layout's names. Names that begin with a dot are no tables: what is being
@@ -166,14 +167,14 @@ func (s *Store) syncAncestors() error {
 
 // readTables lists the tables, and removes what was dropped or never made.
 func (s *Store) readTables() error {
-	names, err := s.cfg.FS.List(s.path(folderWeeks))
+	entries, err := s.cfg.FS.List(s.path(folderWeeks))
 	if err != nil {
 		return err
 	}
-	for _, name := range names {
+	for _, name := range entries {
 		path := s.path(folderWeeks, name)
 		switch {
-		case validTable(name):
+		case names.IsTable(name):
 			s.tables[name] = &folder{name: name, path: path}
 		case strings.HasPrefix(name, prefixMaking), strings.HasPrefix(name, prefixDropped):
 			if err := s.cfg.FS.RemoveAll(path); err != nil {

@@ -7,8 +7,6 @@ import (
 	"errors"
 	"slices"
 
-	engine "github.com/cockroachdb/pebble/v2"
-
 	"weir/internal/store"
 )
 
@@ -194,34 +192,4 @@ func (i *instance) keyBytes() (size int64) {
 		size += levels[level].TablesSize
 	}
 	return size
-}
-
-// permits lets Pebble compact one thing at a time, and nothing in a folder in
-// which something could not be read: Pebble would try that again at once, for
-// ever. Pebble's own scheduler does the same but for that; it asks Pebble how
-// much is allowed, and gets its answer here.
-type permits struct {
-	*engine.ConcurrencyLimitScheduler
-	instance *instance
-}
-
-func newPermits(i *instance) permits {
-	return permits{engine.NewConcurrencyLimitSchedulerWithNoPeriodicGrantingForTest(), i}
-}
-
-// Register is called once, by Pebble.
-func (p permits) Register(goroutines int, db engine.DBForCompaction) {
-	p.ConcurrencyLimitScheduler.Register(goroutines, wellOnly{db, p.instance})
-}
-
-type wellOnly struct {
-	engine.DBForCompaction
-	instance *instance
-}
-
-func (w wellOnly) GetAllowedWithoutPermission() int {
-	if w.instance.isSick() {
-		return 0
-	}
-	return w.DBForCompaction.GetAllowedWithoutPermission()
 }

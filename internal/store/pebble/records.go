@@ -13,6 +13,7 @@ import (
 	"github.com/zeebo/xxh3"
 
 	"weir/internal/store"
+	"weir/internal/store/pebble/names"
 )
 
 // A record has the key 'r' and its own key; its value is the version, uint64
@@ -39,24 +40,6 @@ type recordLocks [64]sync.RWMutex
 
 func (l *recordLocks) of(key string) *sync.RWMutex { return &l[xxh3.HashString(key)%uint64(len(l))] }
 
-func checkRecord(key string) error {
-	for segment := range strings.SplitSeq(key, "/") {
-		for _, c := range []byte(segment) {
-			if c != '-' && c != '.' && (c < 'a' || c > 'z') && (c < '0' || c > '9') {
-				return badRecord(key)
-			}
-		}
-		if segment == "" {
-			return badRecord(key)
-		}
-	}
-	return nil
-}
-
-func badRecord(key string) error {
-	return fmt.Errorf("%w: record %q: use segments of lower-case letters, digits, '-' and '.', joined by '/'", errName, key)
-}
-
 // lookup reads a record; its lock is held.
 func (i *instance) lookup(key string) (store.Record, error) {
 	k := recordKey(key)
@@ -76,7 +59,7 @@ func (i *instance) lookup(key string) (store.Record, error) {
 
 // Get reads a record.
 func (s *Store) Get(ctx context.Context, key string) (store.Record, error) {
-	if err := checkRecord(key); err != nil {
+	if err := names.CheckRecord(key); err != nil {
 		return store.Record{}, wrap("get", key, err)
 	}
 	var r store.Record
@@ -95,7 +78,7 @@ func (s *Store) Get(ctx context.Context, key string) (store.Record, error) {
 
 // Put writes a record of a version.
 func (s *Store) Put(ctx context.Context, key string, value []byte, version uint64) (store.Record, error) {
-	if err := checkRecord(key); err != nil {
+	if err := names.CheckRecord(key); err != nil {
 		return store.Record{}, wrap("put", key, err)
 	}
 	if len(value) > store.MaxEntry {
@@ -129,8 +112,8 @@ func (s *Store) Put(ctx context.Context, key string, value []byte, version uint6
 
 // Scan lists the records below a prefix.
 func (s *Store) Scan(ctx context.Context, prefix string) ([]store.Record, error) {
-	if !strings.HasSuffix(prefix, "/") || checkRecord(strings.TrimSuffix(prefix, "/")) != nil {
-		return nil, wrap("scan", prefix, fmt.Errorf("%w: prefix %q: use segments of a record's key, each followed by '/'", errName, prefix))
+	if !strings.HasSuffix(prefix, "/") || names.CheckRecord(strings.TrimSuffix(prefix, "/")) != nil {
+		return nil, wrap("scan", prefix, fmt.Errorf("%w: prefix %q: use segments of a record's key, each followed by '/'", names.ErrInvalid, prefix))
 	}
 	var records []store.Record
 	err := s.call(ctx, "scan", prefix, func(i *instance) error {

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"weir/internal/store/pebble/checkpoint"
 )
 
 // Snapshot copies the store to dir, which is not there yet and lies beside the
@@ -64,7 +66,7 @@ func (s *Store) snapshot(ctx context.Context, dir string) error {
 		return err
 	}
 	for _, name := range aside {
-		if err := s.linkFolder(s.path(folderDamaged, name), disk.PathJoin(dir, folderDamaged, name)); err != nil {
+		if err := checkpoint.Folder(disk, s.path(folderDamaged, name), disk.PathJoin(dir, folderDamaged, name)); err != nil {
 			return err
 		}
 	}
@@ -78,7 +80,7 @@ func (s *Store) snapshotFolder(f *folder, to string) error {
 	i := f.current
 	if i == nil || i.readOnly != nil {
 		defer f.mu.Unlock()
-		return s.linkFolder(f.path, to)
+		return checkpoint.Folder(s.cfg.FS, f.path, to)
 	}
 	i.use()
 	f.mu.Unlock()
@@ -88,31 +90,4 @@ func (s *Store) snapshotFolder(f *folder, to string) error {
 		return unavailable(cause)
 	}
 	return err
-}
-
-// linkFolder copies the files of a folder that nobody changes.
-func (s *Store) linkFolder(from, to string) error {
-	disk := s.cfg.FS
-	names, err := disk.List(from)
-	if err != nil {
-		return err
-	}
-	if err := disk.MkdirAll(to, 0o755); err != nil {
-		return err
-	}
-	for _, name := range names {
-		copied := vfs.Copy
-		if Fixed(name) {
-			copied = func(fs vfs.FS, from, to string) error { return vfs.LinkOrCopy(fs, from, to) }
-		}
-		if err := copied(disk, disk.PathJoin(from, name), disk.PathJoin(to, name)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// Fixed says whether a file of the store never changes once it is there.
-func Fixed(name string) bool {
-	return strings.HasSuffix(name, ".sst") || strings.HasSuffix(name, blobSuffix)
 }

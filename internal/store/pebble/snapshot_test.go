@@ -15,6 +15,7 @@ import (
 
 	"weir/internal/sample"
 	"weir/internal/store"
+	"weir/internal/store/pebble/checkpoint"
 )
 
 // namer writes items and then names them in a journal, and removes some after
@@ -151,7 +152,7 @@ func TestASnapshotHasWhatIsDamagedAsItIs(t *testing.T) {
 			path := cfg.FS.PathJoin(dir, name)
 			if info, err := cfg.FS.Stat(path); err == nil && info.IsDir() {
 				files = append(files, walk(path)...)
-			} else if Fixed(name) {
+			} else if checkpoint.Fixed(name) {
 				f, err := cfg.FS.Open(path)
 				must(t, "open", err)
 				data, err := io.ReadAll(f)

@@ -11,6 +11,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"weir/internal/store"
+	"weir/internal/store/pebble/names"
 )
 
 var (
@@ -103,8 +104,8 @@ func (s *Store) callTable(ctx context.Context, op, table string, do func(*instan
 		return wrap(op, table, err)
 	}
 	defer s.calls.Done()
-	if !validTable(table) {
-		return wrap(op, table, badTable(table))
+	if !names.IsTable(table) {
+		return wrap(op, table, names.BadTable(table))
 	}
 	s.mu.Lock()
 	f, aside := s.tables[table], s.aside[table]

@@ -8,22 +8,8 @@ import (
 	"strconv"
 
 	"weir/internal/store"
+	"weir/internal/store/pebble/names"
 )
-
-const maxTableName = 64
-
-func validTable(name string) bool {
-	for _, c := range []byte(name) {
-		if c != '_' && (c < 'a' || c > 'z') && (c < '0' || c > '9') {
-			return false
-		}
-	}
-	return name != "" && len(name) <= maxTableName
-}
-
-func badTable(name string) error {
-	return fmt.Errorf("%w: table %q: use lower-case letters, digits and underscores, at most %d", errName, name, maxTableName)
-}
 
 // syncWeeks makes the tables' names durable, where an earlier sync failed.
 func (s *Store) syncWeeks() error {
@@ -55,8 +41,8 @@ func (s *Store) Ensure(ctx context.Context, table string) error {
 		return wrap("ensure", table, err)
 	}
 	defer s.calls.Done()
-	if !validTable(table) {
-		return wrap("ensure", table, badTable(table))
+	if !names.IsTable(table) {
+		return wrap("ensure", table, names.BadTable(table))
 	}
 	s.mu.Lock()
 	there, aside := s.tables[table] != nil, s.aside[table]
@@ -106,8 +92,8 @@ func (s *Store) Drop(ctx context.Context, table string) error {
 		return wrap("drop", table, err)
 	}
 	defer s.calls.Done()
-	if !validTable(table) {
-		return wrap("drop", table, badTable(table))
+	if !names.IsTable(table) {
+		return wrap("drop", table, names.BadTable(table))
 	}
 	dropped, err := s.unname(table)
 	if err != nil || dropped == "" {

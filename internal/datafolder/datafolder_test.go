@@ -1,10 +1,8 @@
-package app
+package datafolder
 
 import (
-	"context"
 	"errors"
 	"io/fs"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -28,14 +26,14 @@ func names(t *testing.T, dir string) []string {
 
 func TestAFolderIsMadeOnceAndHeldByOne(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "new", "data")
-	f, err := openFolder(dir)
+	f, err := Open(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := openFolder(dir); err == nil || !strings.Contains(err.Error(), "in use by another weir") {
+	if _, err := Open(dir); err == nil || !strings.Contains(err.Error(), "in use by another weir") {
 		t.Fatalf("taken twice: %v", err)
 	}
-	if err := f.close(); err != nil {
+	if err := f.Close(); err != nil {
 		t.Fatal(err)
 	}
 	// A crash between the two steps of writing the format leaves this.
@@ -43,10 +41,10 @@ func TestAFolderIsMadeOnceAndHeldByOne(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2 {
-		if f, err = openFolder(dir); err != nil {
+		if f, err = Open(dir); err != nil {
 			t.Fatal(err)
 		}
-		if err := f.close(); err != nil {
+		if err := f.Close(); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -62,9 +60,7 @@ func TestAFolderOfAnotherVersionIsLeftAsItIs(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	c := Default()
-	c.Data = dir
-	_, err := Open(context.Background(), c, "test", slog.New(slog.DiscardHandler))
+	_, err := Open(dir)
 	if err == nil || !strings.Contains(err.Error(), `"weir-data 2"`) || !strings.Contains(err.Error(), "nothing was changed") {
 		t.Fatal(err)
 	}
@@ -81,7 +77,7 @@ func TestAFolderThatIsNotWholeIsRefused(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(dir, "store"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := openFolder(dir); err == nil || !strings.Contains(err.Error(), "not whole") {
+	if _, err := Open(dir); err == nil || !strings.Contains(err.Error(), "not whole") {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(filepath.Join(dir, "FORMAT")); !errors.Is(err, fs.ErrNotExist) {
@@ -89,16 +85,38 @@ func TestAFolderThatIsNotWholeIsRefused(t *testing.T) {
 	}
 }
 
-func TestInspectMakesNothing(t *testing.T) {
+func TestFindMakesNothing(t *testing.T) {
 	parent := t.TempDir()
-	c := Default()
 	for _, dir := range []string{filepath.Join(parent, "none"), parent} {
-		c.Data = dir
-		if _, err := Inspect(context.Background(), c, "test", slog.New(slog.DiscardHandler)); !errors.Is(err, ErrNoFolder) {
+		if _, err := Find(dir); !errors.Is(err, ErrNone) {
 			t.Fatalf("%s: %v", dir, err)
 		}
 	}
 	if got := names(t, parent); len(got) != 0 {
 		t.Fatalf("made %v", got)
+	}
+}
+
+func TestAFolderThatIsBeingRestoredIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{RestoringFile, FormatFile} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("weir-data 1\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for _, open := range []func(string) (*Folder, error){Open, Find} {
+			if _, err := open(dir); err == nil || !strings.Contains(err.Error(), "weir backup restore") && !errors.Is(err, ErrNone) {
+				t.Errorf("with %s it gives %v", name, err)
+			}
+		}
+	}
+	if err := os.Remove(filepath.Join(dir, RestoringFile)); err != nil {
+		t.Fatal(err)
+	}
+	f, err := Open(dir)
+	if err == nil {
+		err = f.Close()
+	}
+	if err != nil {
+		t.Error(err)
 	}
 }

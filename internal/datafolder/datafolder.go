@@ -1,18 +1,7 @@
-package app
-
-import (
-	"errors"
-	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
-	"strings"
-	"syscall"
-
-	"weir/internal/backup"
-)
-
-// dataFormat is the version of the data folder's layout:
+// Package datafolder owns the folder that holds all data of an instance: its
+// layout, its version, and that one process works on it.
+//
+// It refuses to know what is in the parts. It imports nothing of ours.
 //
 //	DIR/FORMAT     "weir-data 1"
 //	DIR/LOCK       held by the one process that works on the folder
@@ -24,37 +13,54 @@ import (
 //	DIR/warehouse  the tables for SQL, made by the first statement or load
 //	DIR/lent       a copy of all that, as long as a backup is taken
 //	DIR/RESTORING  as long as a backup is being restored to the folder
-const dataFormat = 1
+package datafolder
 
-const (
-	formatName = "weir-data"
-	formatFile = "FORMAT"
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
 )
 
-// ErrNoFolder means that a folder holds no data of Weir's.
-var ErrNoFolder = errors.New("no data folder")
+// Format is the version of the layout.
+const Format = 1
 
-// dataFolder is a data folder that this process holds.
-type dataFolder struct {
+// Names in the folder.
+const (
+	FormatFile    = "FORMAT"
+	LentFolder    = "lent"
+	RestoringFile = "RESTORING"
+)
+
+const formatName = "weir-data"
+
+// ErrNone means that a folder holds no data of Weir's.
+var ErrNone = errors.New("no data folder")
+
+// Folder is a data folder that this process holds.
+type Folder struct {
 	dir  string
 	lock *os.File
 }
 
-// findFolder opens a data folder that is there. Nothing is made where there is
+// Find opens a data folder that is there. Nothing is made where there is
 // none.
-func findFolder(dir string) (*dataFolder, error) {
-	switch _, err := os.Stat(filepath.Join(dir, formatFile)); {
+func Find(dir string) (*Folder, error) {
+	switch _, err := os.Stat(filepath.Join(dir, FormatFile)); {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("data folder %s: %w: there is no %s in it; name a data folder with --data", dir, ErrNoFolder, formatFile)
+		return nil, fmt.Errorf("data folder %s: %w: there is no %s in it; name a data folder with --data", dir, ErrNone, FormatFile)
 	case err != nil:
 		return nil, fmt.Errorf("data folder: %w", err)
 	}
-	return openFolder(dir)
+	return Open(dir)
 }
 
-// openFolder makes the data folder if it is not there, takes its lock and
+// Open makes the data folder if it is not there, takes its lock and
 // checks its format. A folder of another format is left as it is.
-func openFolder(dir string) (*dataFolder, error) {
+func Open(dir string) (*Folder, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("data folder: %w", err)
 	}
@@ -65,21 +71,21 @@ func openFolder(dir string) (*dataFolder, error) {
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		return nil, errors.Join(fmt.Errorf("data folder %s is in use by another weir; stop that one, or name another folder with --data: %w", dir, err), lock.Close())
 	}
-	f := &dataFolder{dir: dir, lock: lock}
+	f := &Folder{dir: dir, lock: lock}
 	err = f.checkWhole()
 	if err == nil {
 		err = f.checkFormat()
 	}
 	if err != nil {
-		return nil, errors.Join(err, f.close())
+		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil
 }
 
 // checkWhole refuses a folder to which a backup is being restored, or was until
 // that was cut short.
-func (f *dataFolder) checkWhole() error {
-	_, err := os.Stat(filepath.Join(f.dir, backup.RestoringFile))
+func (f *Folder) checkWhole() error {
+	_, err := os.Stat(filepath.Join(f.dir, RestoringFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -89,9 +95,9 @@ func (f *dataFolder) checkWhole() error {
 	return fmt.Errorf("data folder %s is not whole: a restore to it has not ended; call the same `weir backup restore` again, it begins anew", f.dir)
 }
 
-func (f *dataFolder) checkFormat() error {
-	path := filepath.Join(f.dir, formatFile)
-	want := fmt.Sprintf("%s %d", formatName, dataFormat)
+func (f *Folder) checkFormat() error {
+	path := filepath.Join(f.dir, FormatFile)
+	want := fmt.Sprintf("%s %d", formatName, Format)
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return f.writeFormat(path, want+"\n")
@@ -106,10 +112,10 @@ func (f *dataFolder) checkFormat() error {
 }
 
 // writeFormat puts the format down in one step that lasts.
-func (f *dataFolder) writeFormat(path, text string) error {
+func (f *Folder) writeFormat(path, text string) error {
 	for _, name := range []string{"buffer", "store", "archive"} {
 		if _, err := os.Stat(filepath.Join(f.dir, name)); err == nil {
-			return fmt.Errorf("data folder %s holds %s, but no %s: it is not whole; restore it, or name another folder with --data", f.dir, name, formatFile)
+			return fmt.Errorf("data folder %s holds %s, but no %s: it is not whole; restore it, or name another folder with --data", f.dir, name, FormatFile)
 		}
 	}
 	temporary := path + ".new"
@@ -135,4 +141,5 @@ func syncFolder(dir string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-func (f *dataFolder) close() error { return f.lock.Close() }
+// Close gives the folder back.
+func (f *Folder) Close() error { return f.lock.Close() }
