@@ -27,7 +27,7 @@ began; what is in the folder already is not copied again. It counts only once
 all of it is on disk: one that was cut short is no backup, and the next one
 takes on what it had copied.
 
-The config and the pipelines' files are not in it.`,
+The config file is not in it; scheduled pipelines are.`,
 		Example: `  weir backup /mnt/backups/weir
   weir backup /mnt/backups/weir --verify
   weir backup list /mnt/backups/weir
