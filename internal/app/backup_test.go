@@ -66,3 +66,29 @@ func TestATrialTellsWhatIsWrong(t *testing.T) {
 	}
 	i.want(http.StatusOK, "GET", "/api/v1/select?match=m&start=0&end=now", "", `1760000000000000000`)
 }
+
+// Whoever keeps data in a folder of its own has to say how that is backed up.
+func TestEveryFolderIsInABackup(t *testing.T) {
+	i := start(t, t.TempDir(), nil)
+	i.want(http.StatusOK, "POST", "/api/v1/sql", `{"sql":"select 1"}`, "")
+	entries, err := os.ReadDir(i.app.config.Data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	copied := map[string]bool{}
+	for _, p := range i.app.lender.Parts {
+		copied[p.Folder] = p.Copier != nil
+	}
+	folders := 0
+	for _, e := range entries {
+		if e.IsDir() {
+			folders++
+			if !copied[e.Name()] {
+				t.Errorf("folder %s is in no backup: add it to the parts in openLender", e.Name())
+			}
+		}
+	}
+	if folders != len(copied) {
+		t.Errorf("there are %d folders, and %d parts", folders, len(copied))
+	}
+}

@@ -305,3 +305,30 @@ func TestAHalfRestoredFolderIsRefused(t *testing.T) {
 	restored.Data = data
 	expect(t, restored.Up(t), "kept", "kept{} 1767600000000000000=1")
 }
+
+// TestABackupToAFullDisk fills the disk of the backups: the backup says so, what
+// was there stays whole, and the instance does not notice.
+func TestABackupToAFullDisk(t *testing.T) {
+	t.Parallel()
+	p := newPlant(t)
+	backups := smallDisk(t, 8)
+	write(t, p.client, "kept value=1 1767600000000000000")
+	p.weir("backup", backups)
+	if err := os.WriteFile(filepath.Join(backups, "lost+found"), make([]byte, 7<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f := &full{client: p.client}
+	for range 40 { // 2.4 MB
+		f.send(t)
+	}
+	if got := run(t, p.server, 1, "backup", backups); !strings.Contains(got.Stderr, "too little room") || !strings.Contains(got.Stderr, "prune") {
+		t.Errorf("a backup to a full disk says %s", got.Stderr)
+	}
+	f.there(t, 0, 39)
+	if err := os.Remove(filepath.Join(backups, "lost+found")); err != nil {
+		t.Fatal(err)
+	}
+	p.weir("backup", "verify", backups)
+	p.weir("backup", backups)
+	p.weir("backup", "verify", backups)
+}
