@@ -173,14 +173,18 @@ func TestASnapshotThatFindsNoRoomLeavesTheStoreAlone(t *testing.T) {
 	s := openMem(t, cfg)
 	must(t, "ensure", s.Ensure(background(), "t"))
 	must(t, "write", s.Write(background(), "t", items(1, 10, 2000)))
-	disk.set(full("/copy", growing...))
-	err := s.Snapshot(background(), "/var/weir/copy", func(context.Context) error { return nil })
-	if err == nil {
-		t.Fatal("a snapshot on a full disk gives no error")
-	}
-	must(t, "write after a snapshot that failed", s.Write(background(), "t", items(1, 20, 2000)))
-	if n := s.Metrics().Failures; n != 0 {
-		t.Errorf("%d folders of the store failed with the snapshot", n)
+	for _, part := range []string{"/copy", "/copy/journals", "/copy/weeks/t"} {
+		disk.set(full(part, growing...))
+		dir := "/var/weir" + part[:len("/copy")]
+		if err := s.Snapshot(background(), dir, func(context.Context) error { return nil }); err == nil {
+			t.Fatalf("a snapshot without room for %s gives no error", part)
+		}
+		must(t, "write after a snapshot that failed", s.Write(background(), "t", items(1, 20, 2000)))
+		if n := s.Metrics().Failures; n != 0 {
+			t.Fatalf("without room for %s, %d folders of the store failed with the snapshot", part, n)
+		}
+		disk.heal()
+		must(t, "remove", disk.RemoveAll(dir))
 	}
 	disk.heal()
 	must(t, "snapshot", s.Snapshot(background(), "/var/weir/copy2", func(context.Context) error { return nil }))
