@@ -246,17 +246,28 @@ func TestBackupsOfALivingInstance(t *testing.T) {
 	<-ended
 	gone := func() bool { _, err := os.Stat(filepath.Join(l.server.Data, "lent")); return os.IsNotExist(err) }
 	eventually(t, "the end of what was lent to a client that was killed", gone)
-	go func() { _, _ = l.server.Command(t.Context(), "backup", l.backups) }()
+	l.weir("backup", fresh) // takes on what the other left
+	l.weir("backup", "verify", fresh)
+	acknowledgedBefore, cut := now(), make(chan harness.Result, 1)
+	go func() {
+		result, _ := l.server.Command(t.Context(), "backup", l.backups)
+		cut <- result
+	}()
 	eventually(t, "a copy that is made", func() bool { return !gone() })
 	if err := l.server.Kill(); err != nil {
 		t.Fatal(err)
 	}
+	result := <-cut
 	l.server.Up(t)
 	if !gone() {
 		t.Error("what a killed server had lent is there after its next start")
 	}
-	if names := l.listed(); len(names) != 2 {
-		t.Errorf("after a backup that was cut short there are %v", names)
+	names := l.listed()
+	switch whole := result.Code == 0; { // on a machine that is very busy
+	case whole && len(names) == 3:
+		sure[names[2]] = acknowledgedBefore
+	case whole || len(names) != 2:
+		t.Errorf("after a backup that was cut short, %v, there are %v", result, names)
 	}
 	count := len(now())
 	eventually(t, "more ticks", func() bool { return len(now()) > count+500 })
@@ -264,9 +275,9 @@ func TestBackupsOfALivingInstance(t *testing.T) {
 	stop()
 	work.Wait()
 
-	names := l.listed()
-	if len(names) != 3 || !slices.Equal(names, slices.Sorted(slices.Values(names))) {
-		t.Fatalf("there are %v; want three backups", names)
+	names = l.listed()
+	if len(names) != len(sure) || !slices.Equal(names, slices.Sorted(slices.Values(names))) {
+		t.Fatalf("there are %v; want %d backups", names, len(sure))
 	}
 	for _, name := range names {
 		l.restored(name, sure[name], before)
