@@ -105,37 +105,11 @@ func (a *App) tryRunning(ctx context.Context) (problems []string, err error) {
 			problems = append(problems, fmt.Sprintf("archive of %s: %v", week, err))
 		}
 	}
-	if err := a.readWarehouse(ctx); err != nil {
-		problems = append(problems, err.Error())
-	}
-	return problems, ctx.Err()
-}
-
-// readWarehouse reads every row of every table, where there is a warehouse.
-func (a *App) readWarehouse(ctx context.Context) error {
-	if entries, err := os.ReadDir(filepath.Join(a.config.Data, "warehouse")); err != nil || len(entries) == 0 {
-		return nil //nolint:nilerr // no statement or load has made one yet
-	}
-	tables, err := a.ask(ctx, "SELECT table_name FROM information_schema.tables WHERE table_schema = 'main'")
-	if err != nil {
-		return err
-	}
-	for _, table := range tables {
-		if _, err := a.ask(ctx, fmt.Sprintf(`SELECT bit_xor(hash(t)) FROM "%s" AS t`, table)); err != nil {
-			return err
+	// No statement or load may have made one yet.
+	if entries, _ := os.ReadDir(filepath.Join(a.config.Data, "warehouse")); len(entries) > 0 {
+		if err := warehouse.ReadAll(ctx, a.warehouse, warehouse.Limits{Rows: a.config.Warehouse.Rows, Timeout: trialTime}); err != nil {
+			problems = append(problems, err.Error())
 		}
 	}
-	return nil
-}
-
-// ask gives the first column of an answer.
-func (a *App) ask(ctx context.Context, statement string) (column []any, err error) {
-	rows, err := a.warehouse.Query(ctx, statement, warehouse.Limits{Rows: a.config.Warehouse.Rows, Timeout: trialTime})
-	if err != nil {
-		return nil, err
-	}
-	for rows.Next() {
-		column = append(column, rows.Values()[0])
-	}
-	return column, errors.Join(rows.Err(), rows.Close())
+	return problems, ctx.Err()
 }

@@ -52,6 +52,9 @@ func TestASnapshotIsTheWarehouseAtItsMoment(t *testing.T) {
 			t.Fatal(err)
 		}
 		restored := openAt(t, dir)
+		if err := warehouse.ReadAll(t.Context(), restored, warehouse.Limits{Rows: 1000, Timeout: warehouseTimeout}); err != nil {
+			t.Error(err)
+		}
 		if got := sumOf(t, restored); got != int64(3+40*round) {
 			t.Errorf("the copy's sum is %v; want %d", got, 3+40*round)
 		}
