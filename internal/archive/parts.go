@@ -73,7 +73,7 @@ func (a *Archiver) write(ctx context.Context, record journal.VolumeRecord, inste
 		return err
 	}
 	_, err = a.book.ArchiveVolume(ctx, volumeID(&record), journal.Archive{
-		Manifest: name, SHA256: sum, Rows: m.Rows, Bytes: m.Bytes() + uint64(size), Sealed: m.Sealed,
+		Manifest: name, SHA256: sum, Rows: m.Rows, Bytes: m.Bytes() + uint64(size), Sealed: m.Sealed, Erased: m.ErasedInAll(),
 	}, instead)
 	return err
 }
@@ -106,8 +106,9 @@ type volumeWriter struct {
 func (w *volumeWriter) manifest(ctx context.Context) (*Manifest, error) {
 	v := w.v
 	m := &Manifest{
-		Version: ManifestVersion, Week: v.Week.String(), Revision: v.Revision, Partitions: len(v.partitions), Cut: v.cut(), Sealed: v.sealed(),
+		Version: 1, Week: v.Week.String(), Revision: v.Revision, Partitions: len(v.partitions), Cut: v.cut(), Sealed: v.sealed(),
 	}
+	erased := make([]uint64, len(v.partitions))
 	for i := range v.partitions {
 		p := &v.partitions[i]
 		lost, err := w.partition(ctx, p)
@@ -116,7 +117,9 @@ func (w *volumeWriter) manifest(ctx context.Context) (*Manifest, error) {
 		}
 		m.Samples += p.samples
 		m.Overwritten += p.overwritten + lost
+		erased[i] = p.erased
 	}
+	m.erase(erased)
 	m.Rows, m.Series, m.Files = w.tally.rows, w.series, append([]File{}, w.files...)
 	m.MinTime, m.MaxTime, m.Checksum = w.tally.first, w.tally.last, w.tally.checksum.String()
 	return m, v.checkHours(w.tally, m)

@@ -271,10 +271,11 @@ func TestGolden(t *testing.T) {
 	if got := sum.checksum.String(); got != known {
 		t.Errorf("the checksum is %s; want %s", got, known)
 	}
-	goldenManifest(t)
+	goldenManifest(t, "manifest.json", func(*Manifest) {})
+	goldenManifest(t, "manifest-2.json", func(m *Manifest) { m.Samples += 4; m.erase([]uint64{0, 4}) })
 }
 
-func goldenManifest(t *testing.T) {
+func goldenManifest(t *testing.T, name string, change func(*Manifest)) {
 	t.Helper()
 	want := &Manifest{
 		Version: 1, Week: "2026-W03", Revision: 1, Partitions: 2, Cut: []uint64{9, 12}, Sealed: []uint64{8, 12},
@@ -284,7 +285,8 @@ func goldenManifest(t *testing.T) {
 			FirstShard: 512, EndShard: 1024, Rows: 10, Bytes: 1234, SHA256: "ab", MinTime: -5, MaxTime: 1_768_000_000_000_000_000,
 		}},
 	}
-	path := filepath.Join("testdata", "manifest.json")
+	change(want)
+	path := filepath.Join("testdata", name)
 	text, err := json.MarshalIndent(want, "", "\t")
 	if err != nil {
 		t.Fatal(err)
@@ -306,11 +308,11 @@ func goldenManifest(t *testing.T) {
 		t.Error(err)
 	}
 	for _, spoil := range [][2]string{
-		{`"version": 1`, `"version": 2`}, {`"rows": 10,`, `"rows": 11,`}, {`"week"`, `"weeks"`}, {`"partitions": 2`, `"partitions": 3`},
+		{`"version": 1`, `"version": 2`}, {`"version": 2`, `"version": 1`}, {`"version": `, `"version": 3`}, {`"rows": 10,`, `"rows": 11,`}, {`"week"`, `"weeks"`}, {`"partitions": 2`, `"partitions": 3`},
 		{`"first_shard": 512`, `"first_shard": 511`}, {`"sealed": [`, `"sealed": [1,`}, {"bucket=0512", "../0512"},
 	} {
 		spoilt := bytes.Replace(body, []byte(spoil[0]), []byte(spoil[1]), 1)
-		if _, err := parseManifest(spoilt, path); err == nil {
+		if _, err := parseManifest(spoilt, path); err == nil && !bytes.Equal(spoilt, body) {
 			t.Errorf("a manifest with %s is taken", spoil[1])
 		}
 	}

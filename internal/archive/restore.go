@@ -75,6 +75,8 @@ type restorer struct {
 	bytes  int // of these
 	parts  map[[2]int64]uint16
 	before uint64 // samples of the partitions before
+	held   uint64 // samples that the journal at hand names of the revision,
+	erased uint64 // and those that it says erasures took out
 }
 
 // partition writes the items of a partition and names them by a merge in place
@@ -86,11 +88,14 @@ func (r *restorer) partition(ctx context.Context, p *partition) (uint64, error) 
 		if err := j.Refresh(ctx); err != nil {
 			return 0, err
 		}
-		snapshot := j.Snapshot()
+		var snapshot journal.Snapshot
+		j.View(func(s *journal.State) { snapshot, r.erased = s.Snapshot(), s.Erased(r.id.Revision) })
 		var replaced []journal.Named
+		r.held = 0
 		for n := range snapshot.Items.All() {
 			if n.Revision == r.id.Revision {
 				replaced = append(replaced, *n)
+				r.held += uint64(n.Samples)
 			}
 		}
 		if len(replaced) == 0 {
@@ -203,6 +208,10 @@ func (r *restorer) name(ctx context.Context, p *partition, m *journal.Merge, rep
 	}
 	// Modulo 2^64: what was taken away before is in no item any more.
 	m.Overwritten = take(m, replaced) - rows
+	// What the archive lacks, and the journal does not tell of, an erasure took out
+	// of the archive alone: it found the volume dropped.
+	m.Erased = min(r.m.ErasedIn(p.id.Partition)-min(r.erased, r.m.ErasedIn(p.id.Partition)), r.held-rows)
+	m.Overwritten -= m.Erased
 	return r.book.Merge(ctx, p.id, m)
 }
 

@@ -169,9 +169,9 @@ func (v *volume) checkHours(t *tally, m *Manifest) error {
 			return fmt.Errorf("%w: %d rows of the hour from %d ns on, in which commits stored %d samples", ErrUnequal, rows, start, byHour[start])
 		}
 	}
-	if stored+flushed != m.Samples || stored != t.rows+m.Overwritten-flushed {
-		return fmt.Errorf("%w: commits stored %d samples by hour, and overwrote %d; %d rows and %d overwritten ones do not make them",
-			ErrUnequal, stored, flushed, t.rows, m.Overwritten)
+	if stored+flushed != m.Samples || stored != t.rows+m.Overwritten+m.ErasedInAll()-flushed {
+		return fmt.Errorf("%w: commits stored %d samples by hour, and overwrote %d; %d rows, %d overwritten and %d erased ones do not make them",
+			ErrUnequal, stored, flushed, t.rows, m.Overwritten, m.ErasedInAll())
 	}
 	return nil
 }

@@ -31,7 +31,8 @@ type partition struct {
 
 	samples     uint64           // that commits stored
 	flushed     uint64           // of these: overwritten by others of their flush
-	overwritten uint64           // of these: by commits and merges; what is left is in the items
+	overwritten uint64           // of these: by commits and merges
+	erased      uint64           // of these: by erasures; what is left is in the items
 	hours       map[int64]uint64 // by commits, without what their own flush overwrote
 }
 
@@ -60,14 +61,16 @@ func (a *Archiver) look(ctx context.Context, record journal.VolumeRecord) (*volu
 			snapshot = s.Snapshot()
 			of.sealed, ok = s.SealedAt(record.Revision)
 			of.overwritten = s.Overwritten(record.Revision)
+			of.erased = s.Erased(record.Revision)
 			of.names = namesOf(s, p, week.Partitions)
 		})
 		if !ok {
 			return nil, fmt.Errorf("journal %s: %w", id, errUnsealed)
 		}
 		of.read(&snapshot, record.Revision)
-		if held := of.held(); held+of.overwritten != of.samples {
-			return nil, fmt.Errorf("journal %s: %w: commits stored %d samples; its items hold %d, and %d were overwritten", id, journal.ErrCorrupt, of.samples, held, of.overwritten)
+		if held := of.held(); held+of.overwritten+of.erased != of.samples {
+			return nil, fmt.Errorf("journal %s: %w: commits stored %d samples; its items hold %d, %d were overwritten, and %d erased",
+				id, journal.ErrCorrupt, of.samples, held, of.overwritten, of.erased)
 		}
 		v.partitions = append(v.partitions, of)
 	}
