@@ -35,6 +35,10 @@ func (a *App) registerAdmin(mux *http.ServeMux) {
 		"POST /api/v1/archive/{week}/verify":                    a.verifyWeek,
 		"POST /api/v1/archive/{week}/drop":                      a.dropWeek,
 		"POST /api/v1/archive/{week}/restore":                   a.restoreWeek,
+		"GET /api/v1/erasures":                                  a.listErasures,
+		"GET /api/v1/erasures/{id}":                             a.showErasure,
+		"POST /api/v1/erasures":                                 a.eraseSeries,
+		"POST /api/v1/erasures/{id}/resume":                     a.resumeErasure,
 	} {
 		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
 			if err := f(w, r); err != nil {

@@ -24,6 +24,7 @@ import (
 	"weir/internal/buffer"
 	"weir/internal/buffer/jetstream"
 	"weir/internal/catalog"
+	"weir/internal/erase"
 	"weir/internal/gateway"
 	"weir/internal/history"
 	"weir/internal/journal"
@@ -79,6 +80,7 @@ type App struct {
 	statements *sql.Handler
 	cuts       *cutter
 	pipelines  *pipeline.Scheduler
+	eraser     *erase.Eraser
 
 	ready atomic.Bool
 }

@@ -73,8 +73,10 @@ func (a *App) openPipelines() error {
 		Archiver: &weekArchiver{a},
 		Limits:   warehouse.Limits{Rows: a.config.Warehouse.Rows, Timeout: a.config.Warehouse.Timeout},
 	})
-	a.pipelines, err = pipeline.New(c)
-	return err
+	if a.pipelines, err = pipeline.New(c); err != nil {
+		return err
+	}
+	return a.openErasures(results, exports)
 }
 
 // analyses is every analysis there is, by the name that definitions have for it.

@@ -69,6 +69,7 @@ func homes() map[string]home {
 		"internal/gateway":   {layer: service},
 		"internal/worker":    {layer: service},
 		"internal/merge":     {layer: service},
+		"internal/erase":     {layer: service},
 		"internal/query":     {layer: service},
 		"internal/tail":      {layer: service},
 		"internal/history":   {layer: service},
