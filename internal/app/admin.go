@@ -124,6 +124,7 @@ type ledgerAnswer struct {
 	Unproven    int          `json:"unproven"`
 	Balanced    bool         `json:"balanced"`
 	Overwritten uint64       `json:"overwritten"`
+	Erased      uint64       `json:"erased"` // of all that is stored, whatever the range
 	Lives       []lifeAnswer `json:"lives"`
 }
 
@@ -150,6 +151,9 @@ func (a *App) serveLedger(w http.ResponseWriter, r *http.Request) error {
 	out := ledgerAnswer{
 		Counts: l.Counts, Rejected: l.Rejected, Unproven: l.Unproven, Balanced: l.Balanced(),
 		Overwritten: l.Overwritten, Lives: []lifeAnswer{},
+	}
+	if out.Erased, err = a.erasedSamples(ctx); err != nil {
+		return err
 	}
 	if l.End != 0 {
 		from, to := time.Unix(0, int64(l.Start)).UTC(), time.Unix(0, int64(l.End)+1).UTC()

@@ -13,6 +13,7 @@ import (
 
 	"weir/internal/buffer"
 	"weir/internal/erase"
+	"weir/internal/journal"
 	"weir/internal/objects"
 	"weir/internal/objects/folder"
 	"weir/internal/pipeline"
@@ -312,4 +313,24 @@ func (a *App) showErasure(w http.ResponseWriter, r *http.Request) error {
 		return eraseError(err)
 	}
 	return answer(w, report)
+}
+
+// erasedSamples gives how many of the samples that commits stored erasures have taken
+// out since. Which lives' they were nobody knows any more.
+func (a *App) erasedSamples(ctx context.Context) (n uint64, err error) {
+	for _, j := range a.book.Journals() {
+		volumes, err := a.book.Volumes(ctx, j.ID().Week)
+		if err != nil {
+			return 0, err
+		}
+		for _, v := range volumes {
+			switch {
+			case v.State != journal.VolumeDropped:
+				j.View(func(s *journal.State) { n += s.Erased(v.Revision) })
+			case v.Archive != nil && j.ID().Partition == 0: // the archive's is of all partitions
+				n += v.Archive.Erased
+			}
+		}
+	}
+	return n, nil
 }
