@@ -142,7 +142,11 @@ func (e *erasures) Replace(ctx context.Context, old erase.Handed, manifest, sum 
 
 // notes tells what an erasure does not reach.
 func (e *erasures) notes(ctx context.Context, t *erase.Target) ([]string, error) {
-	notes := []string{"the series stay registered: their names are in the journals, and are listed by weir series"}
+	notes := []string{
+		"the series stay registered: their names are in the journals, and are listed by weir series",
+		"bytes of deleted items and settled messages may stay in the files of the store and the queues until these are written anew; nothing reads them",
+		"copies outside of this folder are not reached: backups, and exports that were taken away",
+	}
 	unreadable := 0
 	if err := e.letters.Each(ctx, t, func(_ int, _ *buffer.DeadLetter, _ int, err error) {
 		if err != nil {
@@ -190,7 +194,7 @@ func (a *App) resumeErasure(w http.ResponseWriter, r *http.Request) error {
 		return eraseError(err)
 	}
 	if report.State != erase.Unfinished {
-		return eraseError(fmt.Errorf("%w: erasure %s is %s", erase.ErrNotFound, report.ID, report.State))
+		return eraseError(fmt.Errorf("erasure %s is %s, and to go on with: %w", report.ID, report.State, erase.ErrNotFound))
 	}
 	request := erase.Request{Selector: report.Selector}
 	request.Target.From, request.Target.To = report.Times()
@@ -284,12 +288,20 @@ func (a *App) eraseWork(w http.ResponseWriter, r *http.Request, request erase.Re
 func eraseError(err error) error {
 	switch {
 	case errors.Is(err, erase.ErrNotFound):
-		return errors.Join(err, store.ErrNotFound)
+		return &ofKind{err, store.ErrNotFound}
 	case errors.Is(err, erase.ErrBusy):
-		return errors.Join(err, store.ErrUnavailable)
+		return &ofKind{err, store.ErrUnavailable}
 	}
 	return err
 }
+
+// ofKind is an error that is of a further kind.
+type ofKind struct {
+	error
+	kind error
+}
+
+func (e *ofKind) Unwrap() []error { return []error{e.error, e.kind} }
 
 // listErasures lists the records of erasures.
 func (a *App) listErasures(w http.ResponseWriter, r *http.Request) error {

@@ -44,7 +44,7 @@ var (
 	// ErrBusy means that another erasure is under way.
 	ErrBusy = errors.New("another erasure is under way")
 	// ErrNotFound means that there is no such series or erasure.
-	ErrNotFound = errors.New("not found")
+	ErrNotFound = errors.New("there is none")
 	// ErrHeld means that somebody reads what is to go, for longer than was waited.
 	ErrHeld = errors.New("somebody still reads what is to be erased")
 	// ErrLeft means that samples are found that can't be removed from where they
@@ -142,7 +142,7 @@ func (e *Eraser) Erase(ctx context.Context, r Request, report func(Progress)) (*
 	}
 	defer e.busy.Unlock()
 	if len(r.Target.Series) == 0 {
-		return nil, fmt.Errorf("%w: no series matches %s", ErrNotFound, r.Selector)
+		return nil, fmt.Errorf("no series matches %s: %w", r.Selector, ErrNotFound)
 	}
 	w := &work{Eraser: e, target: r.Target, tell: report}
 	if r.Dry {

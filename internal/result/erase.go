@@ -185,8 +185,12 @@ func Erase(ctx context.Context, at objects.Objects, manifest string, m *Manifest
 	return &made, name, sum, err
 }
 
-// Remove deletes a manifest and those of its files that another does not name.
+// Remove deletes a manifest and then those of its files that another does not name:
+// cut short, files are left that no manifest names.
 func (m *Manifest) Remove(ctx context.Context, at objects.Objects, manifest string, but *Manifest) error {
+	if err := at.Delete(ctx, manifest); err != nil {
+		return err
+	}
 	for _, f := range m.Files {
 		if but != nil && slices.ContainsFunc(but.Files, func(k File) bool { return k.Name == f.Name }) {
 			continue
@@ -195,7 +199,7 @@ func (m *Manifest) Remove(ctx context.Context, at objects.Objects, manifest stri
 			return err
 		}
 	}
-	return at.Delete(ctx, manifest)
+	return nil
 }
 
 // ColumnsOf gives the columns of a file that a Writer wrote.
