@@ -63,7 +63,7 @@ func homes() map[string]home {
 		"internal/journal":   {layer: core, may: []string{store, sample, block, message}},
 		"internal/catalog":   {layer: core, may: []string{journal, store, sample}},
 		"internal/settle":    {layer: core, may: []string{sample, block}},
-		"internal/archive":   {layer: core, may: []string{journal, store, objects, block, sample, "internal/settle", "internal/bounds"}},
+		"internal/archive":   {layer: core, may: []string{journal, store, objects, block, sample, "internal/settle", "internal/bounds", "internal/archive/dictionary", "internal/archive/partfile"}},
 		"internal/warehouse": {layer: port, may: []string{sample, objects, result}},
 		"internal/sql":       {layer: service},
 		"internal/gateway":   {layer: service},

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"weir/internal/archive/partfile"
 	"weir/internal/block"
 	"weir/internal/journal"
 	"weir/internal/objects"
@@ -19,12 +20,12 @@ type Erasure struct {
 }
 
 // wanted is the erasure's series, each under its place in the list.
-func (e *Erasure) wanted() *Wanted {
+func (e *Erasure) wanted() *partfile.Wanted {
 	handles := map[sample.SeriesID]sample.Handle{}
 	for i, id := range e.Series {
 		handles[id] = sample.Handle(i)
 	}
-	return Want(handles)
+	return partfile.Want(handles)
 }
 
 // touches says whether a part may hold samples of the erasure.
@@ -69,8 +70,8 @@ func (a *Archiver) countPart(ctx context.Context, name string, e *Erasure) (rows
 		return 0, err
 	}
 	defer func() { _ = part.Close() }() // it was read
-	var r PartReader
-	s := Selection{Wanted: e.wanted(), From: e.From, To: e.To, NoVersions: true}
+	var r partfile.Reader
+	s := partfile.Selection{Wanted: e.wanted(), From: e.From, To: e.To, NoVersions: true}
 	err = r.Read(ctx, part, s, func(b *block.Batch) error {
 		rows += uint64(b.Samples())
 		return nil
@@ -151,13 +152,12 @@ type eraser struct {
 	v       *volume
 	attempt string
 
-	reader   PartReader
+	reader   partfile.Reader
 	gone     *tally   // of what is taken out
 	erased   []uint64 // by partition
 	files    []File   // of the new manifest
 	replaced []string // parts of the old one
-	kept     block.Batch
-	removed  block.Batch
+	of       settle.Division
 }
 
 // file takes a part over as it is, or writes it anew.
@@ -218,25 +218,25 @@ func (w *eraser) write(ctx context.Context, f *File, names *names, removed *tall
 	}
 	defer to.Abort()
 	counted := objects.Count(to)
-	rows := newPartWriter(counted, &Place{w.v.Week, w.v.Revision, len(w.v.partitions), f.Partition, f.FirstShard, f.EndShard}, names.identify)
+	rows := partfile.NewWriter(counted, w.v.place(f), names.identify)
 	going := map[sample.SeriesID]bool{}
 	for _, id := range w.e.Series {
 		going[id] = true
 	}
-	s := Selection{Wanted: names.wanted(f.FirstShard, f.EndShard), From: minTime, To: maxTime}
+	s := partfile.Selection{Wanted: names.wanted(f.FirstShard, f.EndShard), From: minTime, To: maxTime}
 	err = w.reader.Read(ctx, part, s, func(b *block.Batch) error {
-		settle.Divide(&w.kept, &w.removed, b, func(h sample.Handle) bool { return going[*names.id(h)] }, w.e.From, w.e.To)
-		removed.add(&w.removed, names.id)
-		if w.kept.Samples() == 0 {
+		w.of.Divide(b, func(h sample.Handle) bool { return going[*names.id(h)] }, w.e.From, w.e.To)
+		removed.add(&w.of.Gone, names.id)
+		if w.of.Kept.Samples() == 0 {
 			return nil
 		}
-		next.cover(&w.kept)
-		return rows.write(&w.kept)
+		next.cover(&w.of.Kept)
+		return rows.Write(&w.of.Kept)
 	})
 	if err != nil || next.Rows == 0 {
 		return next, err
 	}
-	if err = rows.close(); err == nil {
+	if err = rows.Close(); err == nil {
 		err = to.Close()
 	}
 	next.Bytes, next.SHA256 = counted.Bytes(), counted.SHA256()

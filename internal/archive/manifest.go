@@ -103,7 +103,7 @@ func (m *Manifest) Validate() error {
 		return fmt.Errorf("%w: revision %d", ErrCorrupt, m.Revision)
 	case m.Partitions < 1 || m.Partitions > sample.Shards || len(m.Cut) != m.Partitions || len(m.Sealed) != m.Partitions:
 		return fmt.Errorf("%w: %d partitions, cut at %d and sealed at %d positions", ErrCorrupt, m.Partitions, len(m.Cut), len(m.Sealed))
-	case (m.Version == 2) != (len(m.Erased) > 0), len(m.Erased) > 0 && len(m.Erased) != m.Partitions:
+	case (m.Version == 2) != (m.Erased != nil), m.Erased != nil && len(m.Erased) != m.Partitions:
 		return fmt.Errorf("%w: samples were erased from %d partitions in version %d", ErrCorrupt, len(m.Erased), m.Version)
 	case m.Samples != m.Rows+m.Overwritten+m.ErasedInAll():
 		return fmt.Errorf("%w: %d samples are not %d rows, %d overwritten and %d erased ones", ErrCorrupt, m.Samples, m.Rows, m.Overwritten, m.ErasedInAll())

@@ -5,11 +5,17 @@ import (
 	"fmt"
 	"time"
 
+	"weir/internal/archive/partfile"
 	"weir/internal/block"
 	"weir/internal/journal"
 	"weir/internal/objects"
 	"weir/internal/sample"
 )
+
+// partRows is how many rows a part should have at most: it is settled in memory, in
+// 64 bytes a row, about. One series of one stretch of time is never divided, so that
+// it may have more.
+const partRows = 2 << 20
 
 // pinTime is how long a volume is held that is read, at a time: what is left of
 // it where the reader was killed keeps nobody for long.
@@ -169,7 +175,7 @@ func (w *volumeWriter) part(ctx context.Context, p *partition, one *piece, seen 
 	}
 	var to objects.Writer
 	var counted *objects.Counted
-	var rows *partWriter
+	var rows *partfile.Writer
 	defer func() {
 		if to != nil {
 			to.Abort()
@@ -184,16 +190,15 @@ func (w *volumeWriter) part(ctx context.Context, p *partition, one *piece, seen 
 				return err
 			}
 			counted = objects.Count(to)
-			place := &Place{w.v.Week, w.v.Revision, len(w.v.partitions), p.id.Partition, one.first, one.end}
-			rows = newPartWriter(counted, place, p.names.identify)
+			rows = partfile.NewWriter(counted, w.v.place(&f), p.names.identify)
 			f.MinTime, f.MaxTime = b.Times[0], b.Times[0]
 		}
 		f.cover(b)
 		seen(b)
-		return rows.write(b)
+		return rows.Write(b)
 	})
 	if err == nil && to != nil {
-		if err = rows.close(); err == nil {
+		if err = rows.Close(); err == nil {
 			err = to.Close()
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"math/bits"
 	"slices"
 
+	"weir/internal/archive/partfile"
 	"weir/internal/block"
 	"weir/internal/journal"
 	"weir/internal/sample"
@@ -68,7 +69,7 @@ type restorer struct {
 	m     *Manifest
 	step  step
 
-	reader PartReader
+	reader partfile.Reader
 	spans  map[int64]*block.Batch // of the bucket at hand
 	sorter settle.Collector
 	items  []store.Item
@@ -253,7 +254,7 @@ func (r *restorer) part(ctx context.Context, p *partition, f *File, m *journal.M
 	}
 	defer func() { _ = part.Close() }() // it was read
 	bucket, rows := -1, uint64(0)
-	s := Selection{Wanted: p.names.wanted(f.FirstShard, f.EndShard), From: minTime, To: maxTime}
+	s := partfile.Selection{Wanted: p.names.wanted(f.FirstShard, f.EndShard), From: minTime, To: maxTime}
 	err = r.reader.Read(ctx, part, s, func(b *block.Batch) error {
 		for run, h := range b.Handles {
 			if next := h.Shard().Range(m.Buckets); next != bucket {

@@ -15,6 +15,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"weir/internal/archive"
+	"weir/internal/archive/partfile"
 	"weir/internal/block"
 	"weir/internal/buffer"
 	"weir/internal/export"
@@ -461,7 +462,7 @@ func (r *rig) archived(v *journal.VolumeRecord, wanted map[sample.SeriesID]sampl
 	m, err := archive.NewArchives(r.archives).Manifest(r.t.Context(), v)
 	r.must(err)
 	for i := range m.Files {
-		s := archive.Selection{Wanted: archive.Want(wanted), From: math.MinInt64, To: math.MaxInt64}
+		s := partfile.Selection{Wanted: partfile.Want(wanted), From: math.MinInt64, To: math.MaxInt64}
 		r.must(archive.NewArchives(r.archives).Read(r.t.Context(), &m.Files[i], s, func(b *block.Batch) error { do(b); return nil }))
 	}
 }

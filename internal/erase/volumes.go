@@ -377,9 +377,9 @@ type rewriter struct {
 	entry   *journal.Merge
 	items   []store.Item
 
-	collector  settle.Collector
-	scratch    block.Batch
-	kept, gone block.Batch
+	collector settle.Collector
+	scratch   block.Batch
+	of        settle.Division
 }
 
 // rewrite makes an item, or none where nothing is left.
@@ -392,12 +392,12 @@ func (m *rewriter) rewrite(old *named, body []byte) error {
 	b := m.collector.Batch()
 	m.entry.Overwritten += m.collector.Overwritten()
 	goes := func(h sample.Handle) bool { _, ok := slices.BinarySearch(m.handles, h); return ok }
-	settle.Divide(&m.kept, &m.gone, b, goes, m.target.From, m.target.To)
-	m.entry.Erased += uint64(m.gone.Samples())
-	if m.kept.Samples() == 0 {
+	m.of.Divide(b, goes, m.target.From, m.target.To)
+	m.entry.Erased += uint64(m.of.Gone.Samples())
+	if m.of.Kept.Samples() == 0 {
 		return nil
 	}
-	return m.add(store.ItemKey{Bucket: old.Key.Bucket, Span: old.Key.Span, Flush: m.entry.Flush}, &m.kept)
+	return m.add(store.ItemKey{Bucket: old.Key.Bucket, Span: old.Key.Span, Flush: m.entry.Flush}, &m.of.Kept)
 }
 
 // add makes an item of a batch, or several where one is larger than the store takes.

@@ -7,11 +7,15 @@ import (
 	"weir/internal/sample"
 )
 
+// Division is a batch in two. It keeps its memory.
+type Division struct{ Kept, Gone block.Batch }
+
 // Divide puts each sample of a batch of registered series, whose runs are in order
 // of time, into one of two: those with from ≤ time < to of series that go into
-// gone, all others into kept. Both are emptied first, and keep their memory. The
-// batch has to carry versions and positions.
-func Divide(kept, gone, b *block.Batch, goes func(sample.Handle) bool, from, to int64) {
+// Gone, all others into Kept. Both are emptied first. The batch has to carry versions
+// and positions.
+func (d *Division) Divide(b *block.Batch, goes func(sample.Handle) bool, from, to int64) {
+	kept, gone := &d.Kept, &d.Gone
 	for _, out := range []*block.Batch{kept, gone} {
 		out.Reset()
 		out.Versions, out.Positions = []uint64{}, []uint64{}

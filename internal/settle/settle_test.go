@@ -97,7 +97,8 @@ func TestHalvesAreAll(t *testing.T) {
 
 // TestDivideLosesNothing divides random batches and compares sample by sample.
 func TestDivideLosesNothing(t *testing.T) {
-	var kept, gone block.Batch
+	var d Division
+	kept, gone := &d.Kept, &d.Gone
 	for seed := range uint64(200) {
 		r := rand.New(rand.NewPCG(seed, 3))
 		b := &block.Batch{Versions: []uint64{}, Positions: []uint64{}}
@@ -112,7 +113,7 @@ func TestDivideLosesNothing(t *testing.T) {
 		}
 		from, to := r.Int64N(6)-3, r.Int64N(9)
 		goes := func(h sample.Handle) bool { return h%2 == 1 }
-		Divide(&kept, &gone, b, goes, from, to)
+		d.Divide(b, goes, from, to)
 		if kept.Validate() != nil || gone.Validate() != nil || kept.Samples()+gone.Samples() != b.Samples() {
 			t.Fatalf("seed %d: %d kept, %d gone of %d: %v, %v", seed, kept.Samples(), gone.Samples(), b.Samples(), kept.Validate(), gone.Validate())
 		}
@@ -120,9 +121,9 @@ func TestDivideLosesNothing(t *testing.T) {
 		for run, h := range b.Handles {
 			start, end := b.Run(run)
 			for i := start; i < end; i++ {
-				of := &kept
+				of := kept
 				if goes(h) && b.Times[i] >= from && b.Times[i] < to {
-					of = &gone
+					of = gone
 				}
 				n := next[of]
 				next[of]++

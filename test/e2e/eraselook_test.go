@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"weir/internal/archive"
+	"weir/internal/archive/partfile"
 	"weir/internal/block"
 	"weir/internal/journal"
 	"weir/internal/objects/folder"
@@ -186,8 +186,8 @@ func lookArchive(t *testing.T, dir string, handles map[sample.SeriesID]sample.Ha
 		if err != nil {
 			t.Fatal(err)
 		}
-		var r archive.PartReader
-		s := archive.Selection{Wanted: archive.Want(handles), From: math.MinInt64, To: math.MaxInt64}
+		var r partfile.Reader
+		s := partfile.Selection{Wanted: partfile.Want(handles), From: math.MinInt64, To: math.MaxInt64}
 		err = r.Read(t.Context(), part, s, func(b *block.Batch) error {
 			t.Errorf("%s has %d rows of the person", name, b.Samples())
 			return nil
