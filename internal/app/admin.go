@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"time"
 
+	"weir/internal/app/erasures"
 	"weir/internal/buffer"
 	"weir/internal/journal"
 	"weir/internal/ledger"
@@ -19,7 +21,7 @@ import (
 
 // registerAdmin adds the paths that are about the whole instance.
 func (a *App) registerAdmin(mux *http.ServeMux) {
-	for path, f := range map[string]func(http.ResponseWriter, *http.Request) error{
+	paths := map[string]func(http.ResponseWriter, *http.Request) error{
 		"GET /api/v1/weeks":                                     a.serveWeeks,
 		"POST /api/v1/weeks/{week}/seal":                        a.sealWeek,
 		"POST /api/v1/weeks/{week}/discard":                     a.discardWeek,
@@ -35,11 +37,9 @@ func (a *App) registerAdmin(mux *http.ServeMux) {
 		"POST /api/v1/archive/{week}/verify":                    a.verifyWeek,
 		"POST /api/v1/archive/{week}/drop":                      a.dropWeek,
 		"POST /api/v1/archive/{week}/restore":                   a.restoreWeek,
-		"GET /api/v1/erasures":                                  a.listErasures,
-		"GET /api/v1/erasures/{id}":                             a.showErasure,
-		"POST /api/v1/erasures":                                 a.eraseSeries,
-		"POST /api/v1/erasures/{id}/resume":                     a.resumeErasure,
-	} {
+	}
+	maps.Copy(paths, a.erasures.Paths())
+	for path, f := range paths {
 		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
 			if err := f(w, r); err != nil {
 				a.explain(w, err)
@@ -53,8 +53,9 @@ type badRequest struct{ error }
 
 func (a *App) explain(w http.ResponseWriter, err error) {
 	var bad badRequest
+	var badErasure erasures.Bad
 	switch {
-	case errors.As(err, &bad):
+	case errors.As(err, &bad), errors.As(err, &badErasure):
 		problem.Write(w, http.StatusBadRequest, "Bad request", err.Error())
 	case errors.Is(err, buffer.ErrNotFound), errors.Is(err, store.ErrNotFound):
 		problem.Write(w, http.StatusNotFound, "Not found", err.Error())
@@ -152,7 +153,7 @@ func (a *App) serveLedger(w http.ResponseWriter, r *http.Request) error {
 		Counts: l.Counts, Rejected: l.Rejected, Unproven: l.Unproven, Balanced: l.Balanced(),
 		Overwritten: l.Overwritten, Lives: []lifeAnswer{},
 	}
-	if out.Erased, err = a.erasedSamples(ctx); err != nil {
+	if out.Erased, err = a.erasures.Samples(ctx); err != nil {
 		return err
 	}
 	if l.End != 0 {

@@ -20,11 +20,11 @@ import (
 	"syscall"
 	"time"
 
+	"weir/internal/app/erasures"
 	"weir/internal/archive"
 	"weir/internal/buffer"
 	"weir/internal/buffer/jetstream"
 	"weir/internal/catalog"
-	"weir/internal/erase"
 	"weir/internal/gateway"
 	"weir/internal/history"
 	"weir/internal/journal"
@@ -80,7 +80,7 @@ type App struct {
 	statements *sql.Handler
 	cuts       *cutter
 	pipelines  *pipeline.Scheduler
-	eraser     *erase.Eraser
+	erasures   *erasures.Erasures
 
 	ready atomic.Bool
 }

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -90,6 +91,15 @@ func forgetful(t *testing.T) *plant {
 		write(t, p.client, fmt.Sprintf("load,host=%s value=5000 %d\nload,host=h0 value=5000 %d\n", person, at.UnixNano(), at.Add(time.Hour).UnixNano()))
 	}
 	p.weir("archive", "2026-W02")
+	limit, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for strings.Count(p.stale(), "2026") < 4 { // which is by those values, and by nothing after
+		select {
+		case <-time.After(100 * time.Millisecond):
+		case <-limit.Done():
+			t.Fatalf("stale are %s; want all", p.stale())
+		}
+	}
 	return p
 }
 

@@ -56,6 +56,7 @@ type groupRun struct {
 	end      int
 }
 
+// NewWriter makes a writer of a part. identify gives what the part says of a series.
 func NewWriter(to io.Writer, place *Place, identify func(sample.Handle) (*Identity, error)) *Writer {
 	return &Writer{sink: to, place: place, identify: identify}
 }
