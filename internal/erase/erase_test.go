@@ -89,7 +89,7 @@ func TestEraseEverywhere(t *testing.T) {
 func TestKilledAnywhere(t *testing.T) {
 	stride := 1
 	if testing.Short() {
-		stride = 9
+		stride = 31
 	}
 	for _, after := range []bool{false, true} {
 		for at := 1; ; at += stride {
