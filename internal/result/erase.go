@@ -11,6 +11,7 @@ import (
 	"github.com/apache/arrow-go/v18/parquet/file"
 	"github.com/apache/arrow-go/v18/parquet/schema"
 
+	"weir/internal/bounds"
 	"weir/internal/objects"
 )
 
@@ -214,7 +215,7 @@ func ColumnsOf(ctx context.Context, from objects.Objects, name string) (columns 
 			err = fmt.Errorf("%w: %s: %v", ErrCorrupt, name, p)
 		}
 	}()
-	reader, err := file.NewParquetReader(sectionOf(object))
+	reader, err := file.NewParquetReader(sectionOf(object), file.WithReadProps(bounds.Properties()))
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s: %w", ErrCorrupt, name, err)
 	}
@@ -245,7 +246,7 @@ func Describe(ctx context.Context, from objects.Objects, name string) (columns [
 	if _, err := io.Copy(sum, sectionOf(object)); err != nil {
 		return nil, f, err
 	}
-	reader, err := file.NewParquetReader(sectionOf(object))
+	reader, err := file.NewParquetReader(sectionOf(object), file.WithReadProps(bounds.Properties()))
 	if err != nil {
 		return nil, f, fmt.Errorf("%w: %s: %w", ErrCorrupt, name, err)
 	}
