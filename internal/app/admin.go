@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
 	"time"
 
@@ -21,7 +20,7 @@ import (
 
 // registerAdmin adds the paths that are about the whole instance.
 func (a *App) registerAdmin(mux *http.ServeMux) {
-	paths := map[string]func(http.ResponseWriter, *http.Request) error{
+	for path, f := range map[string]func(http.ResponseWriter, *http.Request) error{
 		"GET /api/v1/weeks":                                     a.serveWeeks,
 		"POST /api/v1/weeks/{week}/seal":                        a.sealWeek,
 		"POST /api/v1/weeks/{week}/discard":                     a.discardWeek,
@@ -37,9 +36,7 @@ func (a *App) registerAdmin(mux *http.ServeMux) {
 		"POST /api/v1/archive/{week}/verify":                    a.verifyWeek,
 		"POST /api/v1/archive/{week}/drop":                      a.dropWeek,
 		"POST /api/v1/archive/{week}/restore":                   a.restoreWeek,
-	}
-	maps.Copy(paths, a.erasures.Paths())
-	for path, f := range paths {
+	} {
 		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
 			if err := f(w, r); err != nil {
 				a.explain(w, err)
@@ -53,9 +50,8 @@ type badRequest struct{ error }
 
 func (a *App) explain(w http.ResponseWriter, err error) {
 	var bad badRequest
-	var badErasure erasures.Bad
 	switch {
-	case errors.As(err, &bad), errors.As(err, &badErasure):
+	case errors.As(err, &bad), erasures.IsBad(err):
 		problem.Write(w, http.StatusBadRequest, "Bad request", err.Error())
 	case errors.Is(err, buffer.ErrNotFound), errors.Is(err, store.ErrNotFound):
 		problem.Write(w, http.StatusNotFound, "Not found", err.Error())

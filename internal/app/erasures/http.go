@@ -14,19 +14,29 @@ import (
 	"weir/internal/store"
 )
 
-// Bad is an error of the sender's.
-type Bad struct{ error }
+// bad is an error of the sender's.
+type bad struct{ error }
 
-// Unwrap gives the error itself.
-func (b Bad) Unwrap() error { return b.error }
+// IsBad says whether an error is of the sender's.
+func IsBad(err error) bool {
+	var b bad
+	return errors.As(err, &b)
+}
 
-// Paths gives what is served by path. Their errors are Bad, or of the store's kinds.
-func (e *Erasures) Paths() map[string]func(http.ResponseWriter, *http.Request) error {
-	return map[string]func(http.ResponseWriter, *http.Request) error{
+// Register serves erasures. explain answers with an error, which is the sender's, or
+// of the store's kinds.
+func (e *Erasures) Register(mux *http.ServeMux, explain func(http.ResponseWriter, error)) {
+	for path, f := range map[string]func(http.ResponseWriter, *http.Request) error{
 		"GET /api/v1/erasures":              e.list,
 		"GET /api/v1/erasures/{id}":         e.show,
 		"POST /api/v1/erasures":             e.erase,
 		"POST /api/v1/erasures/{id}/resume": e.resume,
+	} {
+		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
+			if err := f(w, r); err != nil {
+				explain(w, err)
+			}
+		})
 	}
 }
 
@@ -34,7 +44,7 @@ func (e *Erasures) Paths() map[string]func(http.ResponseWriter, *http.Request) e
 func known(r *http.Request, names ...string) error {
 	for name := range r.URL.Query() {
 		if !slices.Contains(names, name) {
-			return Bad{fmt.Errorf("unknown parameter %q; known are %v", name, names)}
+			return bad{fmt.Errorf("unknown parameter %q; known are %v", name, names)}
 		}
 	}
 	return nil
@@ -82,19 +92,19 @@ func (e *Erasures) request(r *http.Request) (request erase.Request, err error) {
 	q := r.URL.Query()
 	match, id := q.Get("match"), q.Get("series")
 	if (match == "") == (id == "") {
-		return request, Bad{errors.New("give match, a selector, or series, an id of 32 hex digits")}
+		return request, bad{errors.New("give match, a selector, or series, an id of 32 hex digits")}
 	}
 	request.Dry = q.Get("confirm") != "yes"
 	request.Target.From, request.Target.To = erase.Always()
 	for name, to := range map[string]*int64{"start": &request.Target.From, "end": &request.Target.To} {
 		if text := q.Get(name); text != "" {
 			if *to, err = query.ParseTime(text, time.Now().UnixNano()); err != nil {
-				return request, Bad{fmt.Errorf("%s: %w", name, err)}
+				return request, bad{fmt.Errorf("%s: %w", name, err)}
 			}
 		}
 	}
 	if request.Target.From >= request.Target.To {
-		return request, Bad{errors.New("start is not before end")}
+		return request, bad{errors.New("start is not before end")}
 	}
 	// What was acknowledged may have registered series that are not known yet.
 	if err := e.Heads.CatchUp(r.Context()); err != nil {
@@ -105,7 +115,7 @@ func (e *Erasures) request(r *http.Request) (request erase.Request, err error) {
 	if match != "" {
 		sel, err := query.ParseSelector(match)
 		if err != nil {
-			return request, Bad{fmt.Errorf("match: %w", err)}
+			return request, bad{fmt.Errorf("match: %w", err)}
 		}
 		request.Selector = match
 		matches = func(s sample.Series, _ sample.SeriesID) bool { return sel.MatchesSeries(s) }
