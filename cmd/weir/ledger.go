@@ -58,13 +58,13 @@ func ledgerTotals(l client.Ledger) *output.Table {
 	list := &output.Table{}
 	for _, name := range []string{
 		"start", "end", "accepted", "stored", "in_flight", "dead_lettered", "quarantined",
-		"rejected", "unproven", "balanced", "overwritten",
+		"rejected", "unproven", "balanced", "overwritten", "erased",
 	} {
 		list.Columns = append(list.Columns, output.Column{Name: name})
 	}
 	list.Rows = [][]any{{
 		orZero(l.Start), orZero(l.End), l.Accepted, l.Stored, l.InFlight, l.DeadLettered, l.Quarantined,
-		l.Rejected, l.Unproven, l.Balanced, l.Overwritten,
+		l.Rejected, l.Unproven, l.Balanced, l.Overwritten, l.Erased,
 	}}
 	return list
 }
@@ -120,6 +120,11 @@ accepted from %s to %s; rejected %s (refused in the answer); overwritten duplica
 		rangeEnd(l.Start, "the first"), rangeEnd(l.End, "now"), n(l.Rejected), n(l.Overwritten))
 	if err != nil {
 		return err
+	}
+	if l.Erased > 0 {
+		if _, err := fmt.Fprintf(w, "of all that is stored, erased since: %s\n", n(l.Erased)); err != nil {
+			return err
+		}
 	}
 	if l.Unproven > 0 {
 		if _, err := fmt.Fprintf(w, "unproven: %s\n", n(l.Unproven)); err != nil {

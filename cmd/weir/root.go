@@ -97,7 +97,7 @@ Start a server with "weir up"; the other commands reach a running one, at
 	completeFlag(root, "output", choices(output.Formats()...))
 
 	root.AddCommand(
-		newSimulate(g), newIngest(g), newQuery(g), newSQL(g), newTail(g), newSeries(g), newWeeks(g), newArchive(g),
+		newSimulate(g), newIngest(g), newQuery(g), newSQL(g), newTail(g), newSeries(g), newWeeks(g), newArchive(g), newErase(g),
 		newPipeline(g), newTask(g), newBackup(g),
 		newLedger(g), newQueue(g), newQuarantine(g),
 	)

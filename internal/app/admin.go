@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"time"
 
+	"weir/internal/app/erasures"
 	"weir/internal/buffer"
 	"weir/internal/datafolder"
 	"weir/internal/journal"
@@ -51,7 +52,7 @@ type badRequest struct{ error }
 func (a *App) explain(w http.ResponseWriter, err error) {
 	var bad badRequest
 	switch {
-	case errors.As(err, &bad):
+	case errors.As(err, &bad), erasures.IsBad(err):
 		problem.Write(w, http.StatusBadRequest, "Bad request", err.Error())
 	case errors.Is(err, buffer.ErrNotFound), errors.Is(err, store.ErrNotFound):
 		problem.Write(w, http.StatusNotFound, "Not found", err.Error())
@@ -121,6 +122,7 @@ type ledgerAnswer struct {
 	Unproven    int          `json:"unproven"`
 	Balanced    bool         `json:"balanced"`
 	Overwritten uint64       `json:"overwritten"`
+	Erased      uint64       `json:"erased"` // of all that is stored, whatever the range
 	Lives       []lifeAnswer `json:"lives"`
 }
 
@@ -147,6 +149,9 @@ func (a *App) serveLedger(w http.ResponseWriter, r *http.Request) error {
 	out := ledgerAnswer{
 		Counts: l.Counts, Rejected: l.Rejected, Unproven: l.Unproven, Balanced: l.Balanced(),
 		Overwritten: l.Overwritten, Lives: []lifeAnswer{},
+	}
+	if out.Erased, err = a.erasures.Samples(ctx); err != nil {
+		return err
 	}
 	if l.End != 0 {
 		from, to := time.Unix(0, int64(l.Start)).UTC(), time.Unix(0, int64(l.End)+1).UTC()

@@ -20,6 +20,8 @@ import (
 	"syscall"
 	"time"
 
+	"weir/internal/app/erasures"
+	"weir/internal/app/imports"
 	"weir/internal/archive"
 	"weir/internal/backup"
 	"weir/internal/buffer"
@@ -81,6 +83,7 @@ type App struct {
 	statements *sql.Handler
 	cuts       *cutter
 	pipelines  *pipeline.Scheduler
+	erasures   *erasures.Erasures
 
 	results, exports objects.Objects
 	lender           *backup.Lender
@@ -173,6 +176,14 @@ func (a *App) open(ctx context.Context) (err error) {
 		Parse: matcher, Logger: a.logger.With("role", "tail"),
 	})
 	return nil
+}
+
+// newHistory makes what takes bulk imports.
+func (a *App) newHistory() *history.Handler {
+	return history.NewHandler(history.New(history.Options{
+		Book: a.book, Tables: a.store, Catalog: a.catalog, Clock: a.clock, Now: time.Now, Random: randomNumber,
+		Decoder: imports.NewDecoders(a.catalog).Decoder, Commit: a.heads().Commit, Held: a.heads().Held,
+	}), a.logger.With("role", "history"))
 }
 
 func (a *App) heads() *heads { return &heads{a.gateway, a.workers, a.book, a.clock} }

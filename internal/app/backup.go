@@ -35,6 +35,7 @@ func (a *App) openLender() (err error) {
 			{Folder: "archive", Copier: of(a.objects), Fixed: always},
 			{Folder: "results", Copier: of(a.results), Fixed: always},
 			{Folder: "exports", Copier: of(a.exports), Fixed: always},
+			{Folder: "erasures", Copier: of(a.erasures.Records()), Fixed: never},
 			{Folder: "store", Copier: of(a.store), Fixed: checkpoint.Fixed},
 		},
 	})

@@ -52,6 +52,12 @@ func (h *heads) Snapshot(ctx context.Context, id store.JournalID) (journal.Snaps
 	return h.workers.Snapshot(ctx, id)
 }
 
+// Held says whether a worker holds a journal.
+func (h *heads) Held(ctx context.Context, id store.JournalID) (bool, error) {
+	_, held, err := h.Snapshot(ctx, id)
+	return held, err
+}
+
 // commitPause is how often Commit looks again.
 const commitPause = 20 * time.Millisecond
 

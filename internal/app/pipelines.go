@@ -10,6 +10,7 @@ import (
 
 	"weir/internal/analysis"
 	"weir/internal/analysis/rollup"
+	"weir/internal/app/erasures"
 	"weir/internal/archive"
 	"weir/internal/compute"
 	"weir/internal/compute/local"
@@ -74,7 +75,14 @@ func (a *App) openPipelines() error {
 		Archiver: &weekArchiver{a},
 		Limits:   warehouse.Limits{Rows: a.config.Warehouse.Rows, Timeout: a.config.Warehouse.Timeout},
 	})
-	a.pipelines, err = pipeline.New(c)
+	if a.pipelines, err = pipeline.New(c); err != nil {
+		return err
+	}
+	a.erasures, err = erasures.New(erasures.Options{
+		Data: a.config.Data, Book: a.book, Tables: a.store, Queues: a.queues, Heads: a.heads(), AllTaken: a.allTaken, Catalog: a.catalog,
+		Archiver: a.archiver, Results: results, Exports: exports, Pipelines: a.pipelines, Warehouse: a.warehouse,
+		Random: randomNumber, Logger: a.logger.With("role", "erase"),
+	})
 	return err
 }
 

@@ -207,6 +207,7 @@ func (a *App) handler() http.Handler {
 	a.history.Register(api)
 	a.pipelines.Register(api)
 	a.lender.Register(api)
+	a.erasures.Register(api, a.explain)
 	a.registerAdmin(api)
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })

@@ -15,10 +15,19 @@ import (
 	"fmt"
 	"time"
 
+	"weir/internal/archive/partfile"
 	"weir/internal/journal"
 	"weir/internal/objects"
 	"weir/internal/sample"
 	"weir/internal/store"
+)
+
+// Errors of this package.
+var (
+	// ErrCorrupt means that a manifest or a part is not what was written.
+	ErrCorrupt = partfile.ErrCorrupt
+	// ErrVersion means that a newer Weir wrote the archive.
+	ErrVersion = partfile.ErrVersion
 )
 
 // Options is what an Archiver works with. Nothing may be nil.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 
+	"weir/internal/archive/partfile"
 	"weir/internal/block"
 	"weir/internal/journal"
 	"weir/internal/objects"
@@ -26,7 +27,7 @@ const maxManifests = 256
 
 // NewArchives makes a reader of archives.
 func NewArchives(from objects.Objects) *Archives {
-	return &Archives{objects: from, readers: sync.Pool{New: func() any { return new(PartReader) }}, manifests: map[string]*Manifest{}}
+	return &Archives{objects: from, readers: sync.Pool{New: func() any { return new(partfile.Reader) }}, manifests: map[string]*Manifest{}}
 }
 
 // Manifest gives the manifest of a volume's archive. It is not to be changed.
@@ -53,14 +54,14 @@ func (a *Archives) Manifest(ctx context.Context, v *journal.VolumeRecord) (*Mani
 	return m, nil
 }
 
-// Read calls yield with what is selected of a part; see PartReader.Read.
-func (a *Archives) Read(ctx context.Context, f *File, s Selection, yield func(*block.Batch) error) error {
+// Read calls yield with what is selected of a part; see partfile.Reader.Read.
+func (a *Archives) Read(ctx context.Context, f *File, s partfile.Selection, yield func(*block.Batch) error) error {
 	part, err := a.objects.Open(ctx, f.Name)
 	if err != nil {
 		return mendable(err)
 	}
 	defer func() { _ = part.Close() }() // it was read
-	r := a.readers.Get().(*PartReader)
+	r := a.readers.Get().(*partfile.Reader)
 	defer a.readers.Put(r)
 	if err := r.Read(ctx, part, s, yield); err != nil {
 		return fmt.Errorf("part %s: %w", f.Name, mendable(err))

@@ -3,6 +3,7 @@ package archive
 import (
 	"encoding/binary"
 	"encoding/hex"
+	"fmt"
 	"math/bits"
 
 	"github.com/zeebo/xxh3"
@@ -50,6 +51,22 @@ func (c *Checksum) Merge(o *Checksum) {
 	var carry uint64
 	c.low, carry = bits.Add64(c.low, o.low, 0)
 	c.high, _ = bits.Add64(c.high, o.high, carry)
+}
+
+// Remove takes away what another was made of.
+func (c *Checksum) Remove(o *Checksum) {
+	var borrow uint64
+	c.low, borrow = bits.Sub64(c.low, o.low, 0)
+	c.high, _ = bits.Sub64(c.high, o.high, borrow)
+}
+
+// parseChecksum reads what String gave.
+func parseChecksum(text string) (*Checksum, error) {
+	sum, err := hex.DecodeString(text)
+	if err != nil || len(sum) != 16 {
+		return nil, fmt.Errorf("%w: checksum %q", ErrCorrupt, text)
+	}
+	return &Checksum{high: binary.BigEndian.Uint64(sum), low: binary.BigEndian.Uint64(sum[8:])}, nil
 }
 
 // String gives the sum as 32 hex digits.

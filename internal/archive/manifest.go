@@ -14,8 +14,9 @@ import (
 	"weir/internal/sample"
 )
 
-// ManifestVersion is that of manifests that this program writes.
-const ManifestVersion = 1
+// ManifestVersion is that of manifests of archives that samples were erased from;
+// others are of version 1, which programs before erasures read.
+const ManifestVersion = 2
 
 // Manifest says what an archive of a revision is: its parts, and what they hold
 // in all. It is written last, under a name of its attempt; which one counts, the
@@ -28,13 +29,15 @@ type Manifest struct {
 	Cut        []uint64 `json:"cut"`        // by partition: the journal position up to which the revision was read
 	Sealed     []uint64 `json:"sealed"`     // by partition: the position behind its seal
 
-	Samples     uint64 `json:"samples"`     // that the revision's commits stored: rows and overwritten
+	Samples     uint64 `json:"samples"`     // that the revision's commits stored: rows, overwritten and erased
 	Overwritten uint64 `json:"overwritten"` // duplicates: others of their series and time count
-	Rows        uint64 `json:"rows"`
-	Series      int    `json:"series"`
-	MinTime     int64  `json:"min_time"` // ns UTC; 0 where there are no rows
-	MaxTime     int64  `json:"max_time"`
-	Checksum    string `json:"checksum"` // of all samples, whatever their order
+	// Erased are, by partition, samples that erasures took out; nil for none.
+	Erased   []uint64 `json:"erased,omitempty"`
+	Rows     uint64   `json:"rows"`
+	Series   int      `json:"series"`
+	MinTime  int64    `json:"min_time"` // ns UTC; 0 where there are no rows
+	MaxTime  int64    `json:"max_time"`
+	Checksum string   `json:"checksum"` // of all samples, whatever their order
 
 	Files []File `json:"files"`
 }
@@ -60,6 +63,31 @@ func (m *Manifest) Bytes() (n uint64) {
 	return n
 }
 
+// ErasedIn gives how many samples erasures took out of a partition.
+func (m *Manifest) ErasedIn(partition int) uint64 {
+	if partition < len(m.Erased) {
+		return m.Erased[partition]
+	}
+	return 0
+}
+
+// ErasedInAll gives how many samples erasures took out.
+func (m *Manifest) ErasedInAll() (n uint64) {
+	for _, of := range m.Erased {
+		n += of
+	}
+	return n
+}
+
+// erase notes samples that erasures took out, by partition, where there are any.
+func (m *Manifest) erase(samples []uint64) {
+	for _, n := range samples {
+		if n > 0 {
+			m.Version, m.Erased = ManifestVersion, samples
+		}
+	}
+}
+
 // Validate says what is wrong with a manifest.
 func (m *Manifest) Validate() error {
 	if m.Version > ManifestVersion {
@@ -75,8 +103,10 @@ func (m *Manifest) Validate() error {
 		return fmt.Errorf("%w: revision %d", ErrCorrupt, m.Revision)
 	case m.Partitions < 1 || m.Partitions > sample.Shards || len(m.Cut) != m.Partitions || len(m.Sealed) != m.Partitions:
 		return fmt.Errorf("%w: %d partitions, cut at %d and sealed at %d positions", ErrCorrupt, m.Partitions, len(m.Cut), len(m.Sealed))
-	case m.Samples != m.Rows+m.Overwritten:
-		return fmt.Errorf("%w: %d samples are not %d rows and %d overwritten ones", ErrCorrupt, m.Samples, m.Rows, m.Overwritten)
+	case (m.Version == 2) != (m.Erased != nil), m.Erased != nil && len(m.Erased) != m.Partitions:
+		return fmt.Errorf("%w: samples were erased from %d partitions in version %d", ErrCorrupt, len(m.Erased), m.Version)
+	case m.Samples != m.Rows+m.Overwritten+m.ErasedInAll():
+		return fmt.Errorf("%w: %d samples are not %d rows, %d overwritten and %d erased ones", ErrCorrupt, m.Samples, m.Rows, m.Overwritten, m.ErasedInAll())
 	case len(m.Checksum) != 32:
 		return fmt.Errorf("%w: checksum %q", ErrCorrupt, m.Checksum)
 	}

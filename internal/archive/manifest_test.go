@@ -14,7 +14,7 @@ func TestManifestsThatAreRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	for body, want := range map[string]error{
-		`{"version": 2, "more": 1}`: ErrVersion,
+		`{"version": 3, "more": 1}`: ErrVersion,
 		`{"version": 1, "more": 1}`: ErrCorrupt,
 		`{`:                         ErrCorrupt,
 		string(golden) + "{}":       ErrCorrupt,

@@ -5,11 +5,17 @@ import (
 	"fmt"
 	"time"
 
+	"weir/internal/archive/partfile"
 	"weir/internal/block"
 	"weir/internal/journal"
 	"weir/internal/objects"
 	"weir/internal/sample"
 )
+
+// partRows is how many rows a part should have at most: it is settled in memory, in
+// 64 bytes a row, about. One series of one stretch of time is never divided, so that
+// it may have more.
+const partRows = 2 << 20
 
 // pinTime is how long a volume is held that is read, at a time: what is left of
 // it where the reader was killed keeps nobody for long.
@@ -73,7 +79,7 @@ func (a *Archiver) write(ctx context.Context, record journal.VolumeRecord, inste
 		return err
 	}
 	_, err = a.book.ArchiveVolume(ctx, volumeID(&record), journal.Archive{
-		Manifest: name, SHA256: sum, Rows: m.Rows, Bytes: m.Bytes() + uint64(size), Sealed: m.Sealed,
+		Manifest: name, SHA256: sum, Rows: m.Rows, Bytes: m.Bytes() + uint64(size), Sealed: m.Sealed, Erased: m.ErasedInAll(),
 	}, instead)
 	return err
 }
@@ -106,8 +112,9 @@ type volumeWriter struct {
 func (w *volumeWriter) manifest(ctx context.Context) (*Manifest, error) {
 	v := w.v
 	m := &Manifest{
-		Version: ManifestVersion, Week: v.Week.String(), Revision: v.Revision, Partitions: len(v.partitions), Cut: v.cut(), Sealed: v.sealed(),
+		Version: 1, Week: v.Week.String(), Revision: v.Revision, Partitions: len(v.partitions), Cut: v.cut(), Sealed: v.sealed(),
 	}
+	erased := make([]uint64, len(v.partitions))
 	for i := range v.partitions {
 		p := &v.partitions[i]
 		lost, err := w.partition(ctx, p)
@@ -116,7 +123,9 @@ func (w *volumeWriter) manifest(ctx context.Context) (*Manifest, error) {
 		}
 		m.Samples += p.samples
 		m.Overwritten += p.overwritten + lost
+		erased[i] = p.erased
 	}
+	m.erase(erased)
 	m.Rows, m.Series, m.Files = w.tally.rows, w.series, append([]File{}, w.files...)
 	m.MinTime, m.MaxTime, m.Checksum = w.tally.first, w.tally.last, w.tally.checksum.String()
 	return m, v.checkHours(w.tally, m)
@@ -166,7 +175,7 @@ func (w *volumeWriter) part(ctx context.Context, p *partition, one *piece, seen 
 	}
 	var to objects.Writer
 	var counted *objects.Counted
-	var rows *partWriter
+	var rows *partfile.Writer
 	defer func() {
 		if to != nil {
 			to.Abort()
@@ -181,16 +190,15 @@ func (w *volumeWriter) part(ctx context.Context, p *partition, one *piece, seen 
 				return err
 			}
 			counted = objects.Count(to)
-			place := &Place{w.v.Week, w.v.Revision, len(w.v.partitions), p.id.Partition, one.first, one.end}
-			rows = newPartWriter(counted, place, p.names.identify)
+			rows = partfile.NewWriter(counted, w.v.place(&f), p.names.identify)
 			f.MinTime, f.MaxTime = b.Times[0], b.Times[0]
 		}
 		f.cover(b)
 		seen(b)
-		return rows.write(b)
+		return rows.Write(b)
 	})
 	if err == nil && to != nil {
-		if err = rows.close(); err == nil {
+		if err = rows.Close(); err == nil {
 			err = to.Close()
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"math/bits"
 	"slices"
 
+	"weir/internal/archive/partfile"
 	"weir/internal/block"
 	"weir/internal/journal"
 	"weir/internal/sample"
@@ -68,13 +69,15 @@ type restorer struct {
 	m     *Manifest
 	step  step
 
-	reader PartReader
+	reader partfile.Reader
 	spans  map[int64]*block.Batch // of the bucket at hand
 	sorter settle.Collector
 	items  []store.Item
 	bytes  int // of these
 	parts  map[[2]int64]uint16
 	before uint64 // samples of the partitions before
+	held   uint64 // samples that the journal at hand names of the revision,
+	erased uint64 // and those that it says erasures took out
 }
 
 // partition writes the items of a partition and names them by a merge in place
@@ -86,11 +89,14 @@ func (r *restorer) partition(ctx context.Context, p *partition) (uint64, error) 
 		if err := j.Refresh(ctx); err != nil {
 			return 0, err
 		}
-		snapshot := j.Snapshot()
+		var snapshot journal.Snapshot
+		j.View(func(s *journal.State) { snapshot, r.erased = s.Snapshot(), s.Erased(r.id.Revision) })
 		var replaced []journal.Named
+		r.held = 0
 		for n := range snapshot.Items.All() {
 			if n.Revision == r.id.Revision {
 				replaced = append(replaced, *n)
+				r.held += uint64(n.Samples)
 			}
 		}
 		if len(replaced) == 0 {
@@ -203,6 +209,10 @@ func (r *restorer) name(ctx context.Context, p *partition, m *journal.Merge, rep
 	}
 	// Modulo 2^64: what was taken away before is in no item any more.
 	m.Overwritten = take(m, replaced) - rows
+	// What the archive lacks, and the journal does not tell of, an erasure took out
+	// of the archive alone: it found the volume dropped.
+	m.Erased = min(r.m.ErasedIn(p.id.Partition)-min(r.erased, r.m.ErasedIn(p.id.Partition)), r.held-rows)
+	m.Overwritten -= m.Erased
 	return r.book.Merge(ctx, p.id, m)
 }
 
@@ -244,7 +254,7 @@ func (r *restorer) part(ctx context.Context, p *partition, f *File, m *journal.M
 	}
 	defer func() { _ = part.Close() }() // it was read
 	bucket, rows := -1, uint64(0)
-	s := Selection{Wanted: p.names.wanted(f.FirstShard, f.EndShard), From: minTime, To: maxTime}
+	s := partfile.Selection{Wanted: p.names.wanted(f.FirstShard, f.EndShard), From: minTime, To: maxTime}
 	err = r.reader.Read(ctx, part, s, func(b *block.Batch) error {
 		for run, h := range b.Handles {
 			if next := h.Shard().Range(m.Buckets); next != bucket {

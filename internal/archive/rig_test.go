@@ -12,6 +12,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"weir/internal/archive/partfile"
 	"weir/internal/block"
 	"weir/internal/journal"
 	"weir/internal/message"
@@ -331,11 +332,11 @@ func (r *rig) archived(revision int) map[place]row {
 		handles[id], back[h] = h, id
 	}
 	rows := map[place]row{}
-	var reader PartReader
+	var reader partfile.Reader
 	for _, f := range m.Files {
 		part, err := r.objects.Open(r.t.Context(), f.Name)
 		r.must(err)
-		err = reader.Read(r.t.Context(), part, Selection{Wanted: Want(handles), From: minTime, To: maxTime}, func(b *block.Batch) error {
+		err = reader.Read(r.t.Context(), part, partfile.Selection{Wanted: partfile.Want(handles), From: minTime, To: maxTime}, func(b *block.Batch) error {
 			for run, h := range b.Handles {
 				start, end := b.Run(run)
 				for i := start; i < end; i++ {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 
+	"weir/internal/archive/partfile"
 	"weir/internal/block"
 	"weir/internal/journal"
 	"weir/internal/objects"
@@ -67,7 +68,7 @@ func (a *Archiver) compare(ctx context.Context, record journal.VolumeRecord, rep
 // checkParts compares the parts with their manifest.
 func (a *Archiver) checkParts(ctx context.Context, v *volume, m *Manifest, work *step) error {
 	all := newTally()
-	var r PartReader
+	var r partfile.Reader
 	for i := range m.Files {
 		f := &m.Files[i]
 		if err := a.checkPart(ctx, &r, f, v.partitions[f.Partition].names, all); err != nil {
@@ -82,7 +83,7 @@ func (a *Archiver) checkParts(ctx context.Context, v *volume, m *Manifest, work 
 	return v.checkHours(all, m)
 }
 
-func (a *Archiver) checkPart(ctx context.Context, r *PartReader, f *File, names *names, all *tally) error {
+func (a *Archiver) checkPart(ctx context.Context, r *partfile.Reader, f *File, names *names, all *tally) error {
 	part, err := a.objects.Open(ctx, f.Name)
 	if err != nil {
 		return err
@@ -96,7 +97,7 @@ func (a *Archiver) checkPart(ctx context.Context, r *PartReader, f *File, names 
 		return fmt.Errorf("%w: it has %d bytes of SHA-256 %s, and the manifest says %d of %s", ErrCorrupt, part.Size(), got, f.Bytes, f.SHA256)
 	}
 	of := newTally()
-	s := Selection{Wanted: names.wanted(f.FirstShard, f.EndShard), From: minTime, To: maxTime}
+	s := partfile.Selection{Wanted: names.wanted(f.FirstShard, f.EndShard), From: minTime, To: maxTime}
 	last := sample.Handle(0)
 	err = r.Read(ctx, part, s, func(b *block.Batch) error {
 		// Within a batch the order is checked by reading.
@@ -169,9 +170,9 @@ func (v *volume) checkHours(t *tally, m *Manifest) error {
 			return fmt.Errorf("%w: %d rows of the hour from %d ns on, in which commits stored %d samples", ErrUnequal, rows, start, byHour[start])
 		}
 	}
-	if stored+flushed != m.Samples || stored != t.rows+m.Overwritten-flushed {
-		return fmt.Errorf("%w: commits stored %d samples by hour, and overwrote %d; %d rows and %d overwritten ones do not make them",
-			ErrUnequal, stored, flushed, t.rows, m.Overwritten)
+	if stored+flushed != m.Samples || stored != t.rows+m.Overwritten+m.ErasedInAll()-flushed {
+		return fmt.Errorf("%w: commits stored %d samples by hour, and overwrote %d; %d rows, %d overwritten and %d erased ones do not make them",
+			ErrUnequal, stored, flushed, t.rows, m.Overwritten, m.ErasedInAll())
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"math"
 	"slices"
 
+	"weir/internal/archive/partfile"
 	"weir/internal/block"
 	"weir/internal/journal"
 	"weir/internal/sample"
@@ -31,7 +32,8 @@ type partition struct {
 
 	samples     uint64           // that commits stored
 	flushed     uint64           // of these: overwritten by others of their flush
-	overwritten uint64           // of these: by commits and merges; what is left is in the items
+	overwritten uint64           // of these: by commits and merges
+	erased      uint64           // of these: by erasures; what is left is in the items
 	hours       map[int64]uint64 // by commits, without what their own flush overwrote
 }
 
@@ -60,14 +62,16 @@ func (a *Archiver) look(ctx context.Context, record journal.VolumeRecord) (*volu
 			snapshot = s.Snapshot()
 			of.sealed, ok = s.SealedAt(record.Revision)
 			of.overwritten = s.Overwritten(record.Revision)
+			of.erased = s.Erased(record.Revision)
 			of.names = namesOf(s, p, week.Partitions)
 		})
 		if !ok {
 			return nil, fmt.Errorf("journal %s: %w", id, errUnsealed)
 		}
 		of.read(&snapshot, record.Revision)
-		if held := of.held(); held+of.overwritten != of.samples {
-			return nil, fmt.Errorf("journal %s: %w: commits stored %d samples; its items hold %d, and %d were overwritten", id, journal.ErrCorrupt, of.samples, held, of.overwritten)
+		if held := of.held(); held+of.overwritten+of.erased != of.samples {
+			return nil, fmt.Errorf("journal %s: %w: commits stored %d samples; its items hold %d, %d were overwritten, and %d erased",
+				id, journal.ErrCorrupt, of.samples, held, of.overwritten, of.erased)
 		}
 		v.partitions = append(v.partitions, of)
 	}
@@ -120,6 +124,13 @@ func (v *volume) sealed() (sealed []uint64) {
 		sealed = append(sealed, v.partitions[i].sealed)
 	}
 	return sealed
+}
+
+// place is what a part says of itself.
+func (v *volume) place(f *File) *partfile.Place {
+	return &partfile.Place{
+		Week: v.Week, Revision: v.Revision, Partitions: len(v.partitions), Partition: f.Partition, First: f.FirstShard, End: f.EndShard,
+	}
 }
 
 // piece is what is read at once of a partition: some shards, or of one shard
@@ -200,12 +211,12 @@ type names struct {
 	registrations [][]journal.Registration // by shard, by ordinal
 	ids           [][]sample.SeriesID
 	ranks         [][]uint32 // of each: its place by id within its shard
-	identities    map[sample.Handle]*Identity
+	identities    map[sample.Handle]*partfile.Identity
 }
 
 func namesOf(s *journal.State, partition, partitions int) *names {
 	first, end := shardsOf(partition, partitions)
-	n := &names{first: first, identities: map[sample.Handle]*Identity{}}
+	n := &names{first: first, identities: map[sample.Handle]*partfile.Identity{}}
 	for shard := first; shard < end; shard++ {
 		of := slices.Clip(s.Shard(shard))
 		n.registrations = append(n.registrations, of)
@@ -223,7 +234,7 @@ func (n *names) index() {
 		for i := range of {
 			ids[i], order[i] = sample.KeyID([]byte(of[i].Key)), i
 		}
-		slices.SortFunc(order, func(a, b int) int { return compareIDs(ids[a], ids[b]) })
+		slices.SortFunc(order, func(a, b int) int { return partfile.CompareIDs(ids[a], ids[b]) })
 		for rank, i := range order {
 			ranks[i] = uint32(rank)
 		}
@@ -246,11 +257,11 @@ func (n *names) knows(h sample.Handle) bool {
 	return shard >= 0 && shard < len(n.ids) && int(h.Ordinal()) < len(n.ids[shard])
 }
 
-func (n *names) identify(h sample.Handle) (*Identity, error) {
+func (n *names) identify(h sample.Handle) (*partfile.Identity, error) {
 	if known := n.identities[h]; known != nil {
 		return known, nil
 	}
-	identity, err := Identify(n.registrations[h.Shard()-n.first][h.Ordinal()].Key)
+	identity, err := partfile.Identify(n.registrations[h.Shard()-n.first][h.Ordinal()].Key)
 	if err != nil {
 		return nil, err
 	}
@@ -269,9 +280,10 @@ func (n *names) handles(first, end sample.Shard) (out []sample.Handle) {
 }
 
 // wanted gives the series of some shards, to be read from parts.
-func (n *names) wanted(first, end sample.Shard) *Wanted {
+func (n *names) wanted(first, end sample.Shard) *partfile.Wanted {
 	n.index()
-	w := &Wanted{}
+	var ids []sample.SeriesID
+	var handles []sample.Handle
 	for shard := first; shard < end; shard++ {
 		of := n.ranks[shard-n.first]
 		sorted := make([]sample.Handle, len(of))
@@ -279,10 +291,10 @@ func (n *names) wanted(first, end sample.Shard) *Wanted {
 			sorted[rank] = sample.NewHandle(shard, uint32(ordinal))
 		}
 		for _, h := range sorted {
-			w.ids, w.handles = append(w.ids, *n.id(h)), append(w.handles, h)
+			ids, handles = append(ids, *n.id(h)), append(handles, h)
 		}
 	}
-	return w
+	return partfile.WantSorted(ids, handles)
 }
 
 // missingError says that an item is not there that the journal named.
@@ -305,7 +317,7 @@ func (r *volumeReader) read(ctx context.Context, table string, p *partition, one
 	if err := r.load(ctx, table, p, one); err != nil {
 		return err
 	}
-	return r.collector.Each(p.names.compare, groupRows, yield)
+	return r.collector.Each(p.names.compare, partfile.GroupRows, yield)
 }
 
 // load reads the items of a piece.

@@ -81,6 +81,7 @@ type Ledger struct {
 	Unproven    int64        `json:"unproven"`
 	Balanced    bool         `json:"balanced"`
 	Overwritten int64        `json:"overwritten"`
+	Erased      int64        `json:"erased"` // of all that is stored, whatever the range
 	Lives       []LedgerLife `json:"lives"`
 }
 

@@ -61,8 +61,11 @@ func Write(ctx context.Context, to objects.Objects, name string, m *Manifest, ro
 	if err != nil {
 		return fmt.Errorf("export %s: %w", m.File, err)
 	}
-	return m.write(ctx, to, name)
+	return m.write(ctx, to, name+manifestEnding)
 }
+
+// manifestEnding ends a manifest's name, behind that of its file without its own.
+const manifestEnding = ".manifest.json"
 
 // WriteResult is Write for a result, in any format.
 func WriteResult(ctx context.Context, to objects.Objects, name string, format Format, r *result.Manifest, from objects.Objects) (*Manifest, error) {
@@ -111,7 +114,7 @@ func (m *Manifest) parquet(ctx context.Context, to objects.Objects, name string,
 		m.Columns = append(m.Columns, c.Name)
 	}
 	m.Rows, m.Bytes, m.SHA256 = f.Rows, f.Bytes, f.SHA256
-	return m.write(ctx, to, name)
+	return m.write(ctx, to, name+manifestEnding)
 }
 
 // put writes an object, and notes its size and hash.
@@ -135,7 +138,7 @@ func (m *Manifest) write(ctx context.Context, to objects.Objects, name string) e
 	if err != nil {
 		return err
 	}
-	w, err := to.Create(ctx, name+".manifest.json")
+	w, err := to.Create(ctx, name)
 	if err != nil {
 		return err
 	}

@@ -34,6 +34,9 @@ type Archive struct {
 	// Sealed is, by partition, the position behind the revision's seal: the
 	// archive serves cuts from there on, and no other (law 5).
 	Sealed []uint64 `json:"sealed"`
+
+	// Erased counts samples that erasures took out of it.
+	Erased uint64 `json:"erased,omitempty"`
 }
 
 // Serving is where a reader finds what a cut names of a volume.
@@ -103,6 +106,10 @@ func (s *State) Overwritten(revision int) uint64 {
 	}
 	return n
 }
+
+// Erased gives how many of the samples that a revision's commits stored erasures
+// have taken out of its items.
+func (s *State) Erased(revision int) uint64 { return s.erased[revision] }
 
 // ArchiveVolume names the archive of a sealed volume, whose parts and manifest
 // are stored. instead is the manifest that the caller saw named before, "" for

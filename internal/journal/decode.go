@@ -47,8 +47,8 @@ func DecodeEntry(body []byte) (*Entry, error) {
 	default:
 		return nil, fmt.Errorf("%w: kind %d", ErrVersion, body[3])
 	}
-	if version == 1 && kind(body[3]) > kindCommit {
-		r.fail("kind %d in version 1", body[3])
+	if version == 1 && kind(body[3]) > kindCommit || version > 2 && kind(body[3]) != kindMerge {
+		r.fail("kind %d in version %d", body[3], version)
 	}
 	if r.err == nil && len(r.rest) > 0 {
 		r.fail("%d bytes too many", len(r.rest))
@@ -196,10 +196,17 @@ func (r *reader) flush() store.FlushID {
 func (r *reader) revision() int { return int(r.below(maxRevision, "revision")) }
 
 func (r *reader) merge() *Merge {
-	return &Merge{
+	m := &Merge{
 		Flush: r.flush(), Revision: r.revision(), Buckets: int(r.below(sample.Shards+1, "bucket count")),
-		Span: r.varint(), Overwritten: r.uvarint(), Items: r.items(), Replaces: r.replaced(),
+		Span: r.varint(), Overwritten: r.uvarint(),
 	}
+	if r.version > 2 { // before it nothing was erased
+		if m.Erased = r.uvarint(); m.Erased == 0 {
+			r.fail("a merge of version 3 that erases nothing")
+		}
+	}
+	m.Items, m.Replaces = r.items(), r.replaced()
+	return m
 }
 
 func (r *reader) replaced() []store.ItemKey {

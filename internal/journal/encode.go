@@ -9,9 +9,10 @@ import (
 )
 
 const (
-	formatVersion = 2
-	headerSize    = 2 + 1 + 1 + 8 // magic, version, kind, writer
-	checksumSize  = 8
+	formatVersion  = 3             // that is read
+	writtenVersion = 2             // of entries that say nothing of an erasure: older programs read them
+	headerSize     = 2 + 1 + 1 + 8 // magic, version, kind, writer
+	checksumSize   = 8
 )
 
 var magic = [2]byte{'W', 'j'}
@@ -19,7 +20,7 @@ var magic = [2]byte{'W', 'j'}
 // Encode appends e's encoding to dst.
 func (e *Entry) Encode(dst []byte) []byte {
 	start := len(dst)
-	dst = append(dst, magic[0], magic[1], formatVersion, byte(e.kind()))
+	dst = append(dst, magic[0], magic[1], e.version(), byte(e.kind()))
 	dst = binary.LittleEndian.AppendUint64(dst, e.ID.Writer)
 	dst = binary.AppendUvarint(dst, e.ID.Sequence)
 	switch e.kind() {
@@ -37,6 +38,14 @@ func (e *Entry) Encode(dst []byte) []byte {
 	dst = append(dst, make([]byte, checksumSize)...)
 	seal(dst[start:])
 	return dst
+}
+
+// version is the lowest that says all that the entry does.
+func (e *Entry) version() byte {
+	if e.Merge != nil && e.Merge.Erased > 0 {
+		return formatVersion
+	}
+	return writtenVersion
 }
 
 // seal writes the checksum into the last bytes of an entry.
@@ -103,6 +112,9 @@ func (m *Merge) encode(dst []byte) []byte {
 	dst = binary.AppendUvarint(dst, uint64(m.Buckets))
 	dst = binary.AppendVarint(dst, m.Span)
 	dst = binary.AppendUvarint(dst, m.Overwritten)
+	if m.Erased > 0 {
+		dst = binary.AppendUvarint(dst, m.Erased)
+	}
 	dst = encodeItems(dst, m.Items)
 	return encodeReplaced(dst, m.Replaces)
 }

@@ -116,7 +116,9 @@ func (c Class) String() string {
 // Merge says that items replace others of one revision. It counts only if all
 // that it replaces is current where it stands, and no epoch later than its
 // flush's stands before it (law 4): so whoever was paused in the middle of
-// merging harms nothing, and two mergers of the same items are one.
+// merging harms nothing, and two mergers of the same items are one. Nor does a
+// reader see it, but for the samples that an erasure took out: they are gone from
+// every cut, and the entry says how many they were.
 type Merge struct {
 	Flush       store.FlushID // of the new items
 	Revision    int
@@ -125,6 +127,7 @@ type Merge struct {
 	Items       []Item          // sorted by span, bucket, part
 	Replaces    []store.ItemKey // sorted by CompareKeys
 	Overwritten uint64          // samples that lost to another of these items
+	Erased      uint64          // samples that an erasure took out of these items
 }
 
 // Key gives the item's key.

@@ -69,7 +69,7 @@ func unitDrawMerge(t *rapid.T) *Merge {
 	return &Merge{
 		Flush:    store.FlushID{Epoch: number("epoch"), Nonce: number("nonce")},
 		Revision: rapid.IntRange(0, maxRevision-1).Draw(t, "revision"), Buckets: rapid.IntRange(0, sample.Shards).Draw(t, "buckets"),
-		Span: rapid.Int64().Draw(t, "span"), Overwritten: number("overwritten"),
+		Span: rapid.Int64().Draw(t, "span"), Overwritten: number("overwritten"), Erased: number("erased"),
 		Items: rapid.SliceOfN(rapid.Custom(unitDrawItem), 0, 6).Draw(t, "items"), Replaces: keys,
 	}
 }
@@ -158,7 +158,7 @@ func TestEntriesOfOtherProgramsAreTold(t *testing.T) {
 		body []byte
 		want error
 	}{
-		"a later version":    {head(3, 1), ErrVersion},
+		"a later version":    {head(4, 1), ErrVersion},
 		"kind 0":             {head(1, 0), ErrVersion},
 		"a kind not yet":     {head(2, 6), ErrVersion},
 		"a merge of before":  {head(1, 4), ErrCorrupt},

@@ -55,6 +55,12 @@ func unitGoldens() map[string]*Entry {
 			},
 			Overwritten: 1,
 		}},
+		"v3-merge": {ID: EntryID{0x99aabbccddeeff00, 3}, Merge: &Merge{
+			Flush: store.FlushID{Epoch: 4, Nonce: 0x1112131415161719}, Revision: 1, Buckets: 2, Span: hour,
+			Items:    []Item{{Bucket: 0, Span: monday, Samples: 7, Bytes: 100}},
+			Replaces: []store.ItemKey{{Bucket: 0, Span: monday, Flush: store.FlushID{Epoch: 4, Nonce: 0x1112131415161718}, Part: 0}},
+			Erased:   3,
+		}},
 		"v2-seal": {ID: EntryID{0x99aabbccddeeff00, 2}, Seal: &Seal{Revision: 1}},
 	}
 	later := *all["v1-commit"].Commit

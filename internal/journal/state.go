@@ -36,6 +36,7 @@ type State struct {
 
 	seals       []uint64       // by revision: the position behind its seal
 	overwritten map[int]uint64 // by revision: by merges
+	erased      map[int]uint64 // by revision
 }
 
 // Placed is a commit and its position: together they order it. It is never
@@ -67,6 +68,7 @@ type MergeCounts struct {
 	Void        int    // merges that do not count
 	Rewritten   uint64 // samples in merged items
 	Overwritten uint64
+	Erased      uint64 // samples that erasures took out
 }
 
 func newState() *State {
@@ -74,7 +76,7 @@ func newState() *State {
 		handles: map[string]sample.Handle{},
 		shards:  map[sample.Shard][]Registration{},
 		lives:   map[message.Life]Numbers{},
-		flushes: map[store.FlushID]struct{}{}, overwritten: map[int]uint64{},
+		flushes: map[store.FlushID]struct{}{}, overwritten: map[int]uint64{}, erased: map[int]uint64{},
 	}
 }
 
@@ -187,6 +189,8 @@ func (s *State) merge(m *Merge) error {
 	s.merged.Merges++
 	s.merged.Overwritten += m.Overwritten
 	s.overwritten[m.Revision] += m.Overwritten
+	s.erased[m.Revision] += m.Erased
+	s.merged.Erased += m.Erased
 	return nil
 }
 

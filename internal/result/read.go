@@ -43,6 +43,10 @@ func (f *File) Check(r objects.Reader) error {
 	return nil
 }
 
+func sectionOf(object objects.Reader) *io.SectionReader {
+	return io.NewSectionReader(object, 0, object.Size())
+}
+
 func readFile(ctx context.Context, from objects.Objects, columns []Column, f *File, yield func(*Rows) error) (err error) {
 	object, err := from.Open(ctx, f.Name)
 	if err != nil {
@@ -62,7 +66,7 @@ func readFile(ctx context.Context, from objects.Objects, columns []Column, f *Fi
 			panic(r)
 		}
 	}()
-	reader, err := file.NewParquetReader(io.NewSectionReader(object, 0, object.Size()), file.WithReadProps(bounds.Properties()))
+	reader, err := file.NewParquetReader(sectionOf(object), file.WithReadProps(bounds.Properties()))
 	if err != nil {
 		return fmt.Errorf("%w: %s: %w", ErrCorrupt, f.Name, err)
 	}

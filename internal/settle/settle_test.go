@@ -94,3 +94,44 @@ func TestHalvesAreAll(t *testing.T) {
 		}
 	}
 }
+
+// TestDivideLosesNothing divides random batches and compares sample by sample.
+func TestDivideLosesNothing(t *testing.T) {
+	var d Division
+	kept, gone := &d.Kept, &d.Gone
+	for seed := range uint64(200) {
+		r := rand.New(rand.NewPCG(seed, 3))
+		b := &block.Batch{Versions: []uint64{}, Positions: []uint64{}}
+		for h := range sample.Handle(4) {
+			at := int64(-3)
+			for range r.IntN(8) {
+				at += 1 + r.Int64N(2)
+				b.AddSample(sample.Sample{Time: at, Value: sample.StringValue(string('a' + rune(r.IntN(26)))), Quality: sample.Quality(r.IntN(2))})
+				b.Versions, b.Positions = append(b.Versions, r.Uint64()), append(b.Positions, r.Uint64())
+			}
+			b.EndRun(h, sample.String)
+		}
+		from, to := r.Int64N(6)-3, r.Int64N(9)
+		goes := func(h sample.Handle) bool { return h%2 == 1 }
+		d.Divide(b, goes, from, to)
+		if kept.Validate() != nil || gone.Validate() != nil || kept.Samples()+gone.Samples() != b.Samples() {
+			t.Fatalf("seed %d: %d kept, %d gone of %d: %v, %v", seed, kept.Samples(), gone.Samples(), b.Samples(), kept.Validate(), gone.Validate())
+		}
+		next := map[*block.Batch]int{}
+		for run, h := range b.Handles {
+			start, end := b.Run(run)
+			for i := start; i < end; i++ {
+				of := kept
+				if goes(h) && b.Times[i] >= from && b.Times[i] < to {
+					of = gone
+				}
+				n := next[of]
+				next[of]++
+				if of.Times[n] != b.Times[i] || of.Value(sample.String, n) != b.Value(sample.String, i) || of.Quality(n) != b.Quality(i) ||
+					of.Versions[n] != b.Versions[i] || of.Positions[n] != b.Positions[i] {
+					t.Fatalf("seed %d: sample %d of run %d is not what it was", seed, i, run)
+				}
+			}
+		}
+	}
+}

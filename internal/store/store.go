@@ -137,8 +137,9 @@ type Tables interface {
 	Drop(ctx context.Context, table string) error
 
 	// Write stores items and returns when all are durable. An item that is
-	// there already, with the same key, is replaced by the same bytes. Bodies
-	// stay the caller's and are not kept. An error is *Unwritten where some
+	// there already, with the same key, is replaced: by the same bytes, but for
+	// items of the quarantine, from which an erasure takes samples. Bodies stay
+	// the caller's and are not kept. An error is *Unwritten where some
 	// items may be there.
 	//
 	// DynamoDB: BatchWriteItem, 25 items and 16 MB a call, a unit a KB of

@@ -71,6 +71,18 @@ type Series struct {
 	First, Last sample.Week // in which it has samples
 }
 
+// Erasure says which rows are to be gone: those of series, and in the tables that
+// have times only those that touch From ≤ time < To: in tables with the columns
+// window_start and window_end those whose window overlaps it.
+type Erasure struct {
+	Series   []sample.SeriesID
+	From, To int64 // the ends of int64: all of time
+	Count    bool  // nothing is removed: the rows are counted
+}
+
+// Always says whether the erasure is of all times.
+func (e *Erasure) Always() bool { return e.From == math.MinInt64 && e.To == math.MaxInt64 }
+
 // Tags writes a series' tags as the tables have them: a JSON object of strings,
 // sorted by name.
 func Tags(s sample.Series) string {

@@ -27,7 +27,6 @@ import (
 
 	"weir/internal/objects"
 	"weir/internal/result"
-	"weir/internal/sample"
 )
 
 // Errors that drivers wrap, so that errors.Is tells what to do.
@@ -104,9 +103,12 @@ type Warehouse interface {
 	// weeks are widened.
 	PutSeries(ctx context.Context, series []Series) error
 
-	// Erase removes the rows of a series from every table that has a column
-	// series, and gives their number. What was loaded stays recorded.
-	Erase(ctx context.Context, id sample.SeriesID) (rows int64, err error)
+	// Erase removes rows of series from every table that has a column series, and
+	// gives how many by table, of those that had some. What was loaded stays
+	// recorded. When it returned nil, their bytes are in none of the warehouse's
+	// files; an Erase that was cut short is called again for that. A warehouse that
+	// nothing was ever put into is not made.
+	Erase(ctx context.Context, e Erasure) (rows map[string]int64, err error)
 
 	// Query runs one statement that changes nothing, on one state of all
 	// tables. The Rows have to be closed. It reaches no file and no network.

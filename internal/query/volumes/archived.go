@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"weir/internal/archive"
+	"weir/internal/archive/partfile"
 	"weir/internal/block"
 	"weir/internal/journal"
 	"weir/internal/sample"
@@ -18,7 +19,7 @@ type Archives interface {
 	Manifest(ctx context.Context, v *journal.VolumeRecord) (*archive.Manifest, error)
 	// Read calls yield with what is selected of a part. The batch is the
 	// caller's until yield returns.
-	Read(ctx context.Context, f *archive.File, s archive.Selection, yield func(*block.Batch) error) error
+	Read(ctx context.Context, f *archive.File, s partfile.Selection, yield func(*block.Batch) error) error
 }
 
 var _ Archives = (*archive.Archives)(nil)
@@ -99,7 +100,7 @@ func (w *worker) readPart(ctx context.Context, f *archive.File, t *task, yield f
 		}
 		ids[id] = handle
 	}
-	s := archive.Selection{Wanted: archive.Want(ids), From: t.from, To: t.to}
+	s := partfile.Selection{Wanted: partfile.Want(ids), From: t.from, To: t.to}
 	return w.archives.Read(ctx, f, s, func(b *block.Batch) error {
 		own := &block.Batch{
 			Handles: slices.Clone(b.Handles), Kinds: slices.Clone(b.Kinds), Ends: slices.Clone(b.Ends),

@@ -9,6 +9,8 @@ import (
 
 	"weir/internal/analysis"
 	"weir/internal/archive"
+	"weir/internal/archive/partfile"
+	"weir/internal/block"
 	"weir/internal/compute"
 	"weir/internal/journal"
 	"weir/internal/objects"
@@ -198,5 +200,43 @@ func TestACutBeforeTheSealIsTakenAnew(t *testing.T) {
 	got, err := r.read("f0", unitAt(0), unitAt(100_000))
 	if err != nil || len(got["f0"]) != 143 || asked != 2 {
 		t.Errorf("%d samples after %d cuts, %v", len(got["f0"]), asked, err)
+	}
+}
+
+// vanishing is archives whose parts are not there the first times that they are read,
+// as where an erasure writes them anew.
+type vanishing struct {
+	Archives
+	left *int
+}
+
+func (v vanishing) Read(ctx context.Context, f *archive.File, s partfile.Selection, yield func(*block.Batch) error) error {
+	if *v.left > 0 {
+		*v.left--
+		return &objects.Error{Op: "open", Name: f.Name, Err: objects.ErrNotFound}
+	}
+	return v.Archives.Read(ctx, f, s, yield)
+}
+
+// TestPartsThatAreReplacedAreReadAnew: the record names others by then. Parts that are
+// lost are told.
+func TestPartsThatAreReplacedAreReadAnew(t *testing.T) {
+	r := newArchivedRig(t, 1)
+	r.fill(1, 0, 700)
+	r.do(r.archiver.Archive)
+	r.must(r.archiver.Drop(t.Context(), unitWeek))
+	want, err := r.read("f0", unitAt(0), unitAt(7*86400))
+	r.must(err)
+	left := 0
+	r.source = New(Options{
+		Tables: r.store, Book: r.book, Catalog: r.catalog, Heads: r.heads, Archives: vanishing{archive.NewArchives(r.objects), &left},
+	})
+	left = 1
+	if got, err := r.read("f0", unitAt(0), unitAt(7*86400)); err != nil || fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("replaced once: %v, %v; want %v", got, err, want)
+	}
+	left = 1000
+	if _, err := r.read("f0", unitAt(0), unitAt(7*86400)); !errors.Is(err, objects.ErrNotFound) {
+		t.Errorf("lost: %v", err)
 	}
 }

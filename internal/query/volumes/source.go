@@ -15,6 +15,7 @@ import (
 
 	"weir/internal/catalog"
 	"weir/internal/journal"
+	"weir/internal/objects"
 	"weir/internal/query"
 	"weir/internal/sample"
 	"weir/internal/store"
@@ -214,7 +215,9 @@ func (s *Source) readChunk(ctx context.Context, r *reading, series []query.Serie
 		}
 		all, err := r.read(ctx, series)
 		var missing *missingError
-		if err == nil || !errors.As(err, &missing) {
+		// A part may be written anew without what was erased: the record names that.
+		replaced := errors.Is(err, objects.ErrNotFound) && try < tries
+		if err == nil || !errors.As(err, &missing) && !replaced {
 			return all, err
 		}
 		switch {

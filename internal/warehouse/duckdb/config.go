@@ -4,7 +4,8 @@
 // A folder holds
 //
 //	weir.duckdb      the tables; beside it DuckDB's own weir.duckdb.wal
-//	weir.duckdb.new  a database that is being made; removed by the next open
+//	weir.duckdb.new  a database that is being made; removed by the next
+//	erasing          removed rows may be in the file still, until it is written anew
 //	LOCK             held by the driver that has the database open
 //	staging/         parts of a load that is under way; emptied by each open
 //	temporary/       what DuckDB can't hold in its memory; likewise

@@ -4,10 +4,13 @@ package duckdb
 
 import (
 	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
 
 	"weir/internal/objects"
 	"weir/internal/result"
-	"weir/internal/sample"
 	"weir/internal/warehouse"
 )
 
@@ -37,9 +40,12 @@ func (*Driver) PutSeries(context.Context, []warehouse.Series) error {
 	return unsupported("put series")
 }
 
-// Erase fails.
-func (*Driver) Erase(context.Context, sample.SeriesID) (int64, error) {
-	return 0, unsupported("erase")
+// Erase fails where there is a warehouse, of another program.
+func (d *Driver) Erase(context.Context, warehouse.Erasure) (map[string]int64, error) {
+	if _, err := os.Stat(filepath.Join(d.dir, "weir.duckdb")); errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return nil, unsupported("erase")
 }
 
 // Query fails.

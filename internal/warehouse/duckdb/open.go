@@ -108,10 +108,8 @@ func corruptFile(path string, err error) error {
 // makeFile makes an empty warehouse beside its place, and moves it there.
 func makeFile(ctx context.Context, c Config, path string) error {
 	fresh := path + newSuffix
-	for _, name := range []string{fresh, fresh + walSuffix} {
-		if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
+	if err := removeFresh(path); err != nil {
+		return err
 	}
 	db, err := attach(ctx, c, fresh)
 	if err != nil {
@@ -143,8 +141,8 @@ func syncPath(path string) error {
 }
 
 // attach opens a file in an instance of DuckDB of its own, which can reach the
-// folder of staged parts and nothing else.
-func attach(ctx context.Context, c Config, path string) (*sql.DB, error) {
+// folder of staged parts and nothing else. More statements run before that is so.
+func attach(ctx context.Context, c Config, path string, more ...string) (*sql.DB, error) {
 	settings := url.Values{
 		"memory_limit":                 {strconv.FormatInt(c.Memory, 10) + "B"},
 		"threads":                      {strconv.Itoa(c.Threads)},
@@ -171,13 +169,15 @@ func attach(ctx context.Context, c Config, path string) (*sql.DB, error) {
 		return nil, err
 	}
 	db := sql.OpenDB(connector)
-	for _, statement := range []string{
+	statements := append([]string{
 		"SET GLOBAL TimeZone = 'UTC'",
 		fmt.Sprintf("ATTACH %s AS %s", quoted(path), catalogName),
+	}, more...)
+	for _, statement := range append(statements,
 		fmt.Sprintf("SET GLOBAL allowed_directories = [%s]", quoted(filepath.Join(c.Dir, stagingName)+"/")),
 		"SET GLOBAL enable_external_access = false",
 		"SET GLOBAL lock_configuration = true",
-	} {
+	) {
 		if _, err := db.ExecContext(ctx, statement); err != nil {
 			return nil, errors.Join(openError(path, err), db.Close())
 		}

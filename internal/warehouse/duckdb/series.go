@@ -11,7 +11,6 @@ import (
 
 	client "github.com/duckdb/duckdb-go/v2"
 
-	"weir/internal/sample"
 	"weir/internal/warehouse"
 )
 
@@ -67,58 +66,4 @@ func appendSeries(c driver.Conn, table string, series []warehouse.Series) error 
 		}
 	}
 	return errors.Join(err, a.Close())
-}
-
-// Erase removes a series' rows from all tables.
-func (d *Driver) Erase(ctx context.Context, id sample.SeriesID) (rows int64, err error) {
-	ctx, s, err := d.begin(ctx, "erase")
-	if err != nil {
-		return 0, err
-	}
-	defer func() {
-		s.end(err)
-		err = wrap("erase", id.String(), err)
-	}()
-	err = d.transact(ctx, s, func(tx *sql.Tx) error {
-		tables, err := tablesWithSeries(ctx, tx)
-		if err != nil {
-			return err
-		}
-		for _, table := range tables {
-			done, err := tx.ExecContext(ctx, "DELETE FROM "+name(table)+" WHERE series = ?", id.String())
-			if err != nil {
-				return err
-			}
-			n, err := done.RowsAffected()
-			if err != nil {
-				return err
-			}
-			rows += n
-		}
-		return nil
-	})
-	if err != nil {
-		return 0, err
-	}
-	// The rows are in the file until it is written anew. Readers may hold that up.
-	if _, err := s.conn.ExecContext(ctx, "CHECKPOINT "+catalogName); err != nil && !isKind(err, client.ErrorTypeTransaction) {
-		return rows, err
-	}
-	return rows, nil
-}
-
-func tablesWithSeries(ctx context.Context, tx *sql.Tx) (tables []string, err error) {
-	rows, err := tx.QueryContext(ctx, "SELECT table_name FROM duckdb_columns() WHERE database_name = ? AND column_name = 'series' AND data_type = 'VARCHAR' ORDER BY 1", catalogName)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close() //nolint:errcheck // Err tells
-	for rows.Next() {
-		var table string
-		if err := rows.Scan(&table); err != nil {
-			return nil, err
-		}
-		tables = append(tables, table)
-	}
-	return tables, rows.Err()
 }

@@ -3,6 +3,8 @@ package warehousetest
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -157,9 +159,25 @@ func testErase(t *testing.T, open Open) {
 	if err := w.PutSeries(t.Context(), []warehouse.Series{{Series: a, Kind: sample.Float64, First: week, Last: week}, {Series: b, Kind: sample.Float64, First: week, Last: week}}); err != nil {
 		t.Fatal(err)
 	}
-	for _, n := range []int64{3, 0} {
-		if got, err := w.Erase(t.Context(), a.ID()); err != nil || got != n {
-			t.Fatalf("%d rows erased, %v; want %d", got, err, n)
+	always := warehouse.Erasure{Series: []sample.SeriesID{a.ID()}, From: math.MinInt64, To: math.MaxInt64}
+	counted, before, around := always, always, always
+	counted.Count, before.To, around.From, around.To = true, origin, origin, origin+1
+	around.Count = true
+	all := map[string]int64{"daily": 1, "samples": 1, "series": 1}
+	for _, one := range []struct {
+		what string
+		e    warehouse.Erasure
+		want map[string]int64
+	}{
+		{"counted", counted, all},
+		{"before its time", before, map[string]int64{"daily": 1}}, // which has no times of windows
+		{"at its time", around, map[string]int64{"samples": 1}},
+		{"all", always, map[string]int64{"samples": 1, "series": 1}},
+		{"again", always, nil},
+		{"of nothing", warehouse.Erasure{From: math.MinInt64, To: math.MaxInt64}, nil},
+	} {
+		if got, err := w.Erase(t.Context(), one.e); err != nil || !maps.Equal(got, one.want) {
+			t.Fatalf("%s: %v, %v; want %v", one.what, got, err, one.want)
 		}
 	}
 	want(t, ask(t, w, "SELECT count FROM daily"), []any{2})

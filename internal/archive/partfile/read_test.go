@@ -1,9 +1,8 @@
-package archive
+package partfile
 
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -20,6 +19,12 @@ import (
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
+
+// The ends of time: a selection of all of it.
+const (
+	minTime = math.MinInt64
+	maxTime = math.MaxInt64
+)
 
 // object is an object in memory.
 type object struct{ *bytes.Reader }
@@ -53,9 +58,9 @@ func encodePart(t testing.TB, b *block.Batch, of identities) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := newPartWriter(&out, &Place{Week: week, Partitions: 1, End: 1024}, of.of)
-	if err = w.write(b); err == nil {
-		err = w.close()
+	w := NewWriter(&out, &Place{Week: week, Partitions: 1, End: 1024}, of.of)
+	if err = w.Write(b); err == nil {
+		err = w.Close()
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -76,7 +81,7 @@ func someBatch(r *rand.Rand, series, most int) (*block.Batch, identities) {
 		h := sample.NewHandle(identity.ID.Shard(), uint32(i))
 		of[h], handles = &identity, append(handles, h)
 	}
-	slices.SortFunc(handles, func(a, b sample.Handle) int { return compareIDs(of[a].ID, of[b].ID) })
+	slices.SortFunc(handles, func(a, b sample.Handle) int { return CompareIDs(of[a].ID, of[b].ID) })
 	b := &block.Batch{Versions: []uint64{}, Positions: []uint64{}}
 	for i, h := range handles {
 		kind := sample.Kind(1 + i%4)
@@ -128,7 +133,7 @@ func rowsIn(b *block.Batch, keep func(sample.Handle, int64) bool) (out []foundRo
 	return out
 }
 
-func readRows(t testing.TB, r *PartReader, body []byte, s Selection) (out []foundRow) {
+func readRows(t testing.TB, r *Reader, body []byte, s Selection) (out []foundRow) {
 	t.Helper()
 	err := r.Read(t.Context(), object{bytes.NewReader(body)}, s, func(b *block.Batch) error {
 		if err := b.Validate(); err != nil {
@@ -145,7 +150,7 @@ func readRows(t testing.TB, r *PartReader, body []byte, s Selection) (out []foun
 
 // TestSelectionsAreThoseOfASlowRead reads parts of a part, and all of it.
 func TestSelectionsAreThoseOfASlowRead(t *testing.T) {
-	var reader PartReader
+	var reader Reader
 	for seed := range uint64(30) {
 		r := rand.New(rand.NewPCG(seed, 9))
 		b, of := someBatch(r, 1+r.IntN(30), 1+r.IntN(200))
@@ -172,9 +177,9 @@ func TestSelectionsAreThoseOfASlowRead(t *testing.T) {
 // TestSeveralRowGroups: a series that a row group divides is read whole, and row
 // groups without anything wanted are passed over.
 func TestSeveralRowGroups(t *testing.T) {
-	b, of := fleet("walk", 5, groupRows/2-1)
+	b, of := fleet("walk", 5, GroupRows/2-1)
 	body := encodePart(t, b, of)
-	var reader PartReader
+	var reader Reader
 	batches := 0
 	err := reader.Read(t.Context(), object{bytes.NewReader(body)}, Selection{Wanted: of.wanted(b.Handles...), From: minTime, To: maxTime}, func(got *block.Batch) error {
 		batches++
@@ -199,7 +204,7 @@ func TestPanicsOfTheCallerGoOn(t *testing.T) {
 			t.Error("a panic of the caller's was taken for damage")
 		}
 	}()
-	var reader PartReader
+	var reader Reader
 	_ = reader.Read(t.Context(), object{bytes.NewReader(encodePart(t, b, of))}, Selection{Wanted: of.wanted(b.Handles...), From: minTime, To: maxTime}, func(*block.Batch) error { panic("mine") })
 }
 
@@ -216,7 +221,7 @@ func FuzzRead(f *testing.F) {
 		start := int(at) % len(body)
 		end := min(start+int(cut%4096), len(body))
 		damaged := slices.Concat(body[:start], insert, body[end:])
-		var reader PartReader
+		var reader Reader
 		err := reader.Read(context.Background(), object{bytes.NewReader(damaged)}, s, func(b *block.Batch) error { return b.Validate() })
 		if err != nil && !errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrVersion) {
 			t.Errorf("the error is not one of damage: %v", err)
@@ -229,7 +234,7 @@ func TestEachByteDamaged(t *testing.T) {
 	b, of := someBatch(rand.New(rand.NewPCG(3, 3)), 6, 12)
 	body := encodePart(t, b, of)
 	s := Selection{Wanted: of.wanted(b.Handles...), From: minTime, To: maxTime}
-	var reader PartReader
+	var reader Reader
 	stride := 1
 	if testing.Short() {
 		stride = 13
@@ -259,59 +264,10 @@ func TestGolden(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var reader PartReader
+	var reader Reader
 	want := rowsIn(b, func(sample.Handle, int64) bool { return true })
 	got := readRows(t, &reader, body, Selection{Wanted: of.wanted(b.Handles...), From: minTime, To: maxTime})
 	if !slices.Equal(got, want) {
 		t.Errorf("the golden part gives\n%v\nwant\n%v", got, want)
-	}
-	sum := newTally()
-	sum.add(b, func(h sample.Handle) *sample.SeriesID { return &of[h].ID })
-	const known = "6a6fd2039f7d50737acd54f2f9a82415"
-	if got := sum.checksum.String(); got != known {
-		t.Errorf("the checksum is %s; want %s", got, known)
-	}
-	goldenManifest(t)
-}
-
-func goldenManifest(t *testing.T) {
-	t.Helper()
-	want := &Manifest{
-		Version: 1, Week: "2026-W03", Revision: 1, Partitions: 2, Cut: []uint64{9, 12}, Sealed: []uint64{8, 12},
-		Samples: 12, Overwritten: 2, Rows: 10, Series: 3, MinTime: -5, MaxTime: 1_768_000_000_000_000_000, Checksum: "000102030405060708090a0b0c0d0e0f",
-		Files: []File{{
-			Name: "week=2026-W03/rev=1/bucket=0512-1023/part-20260102T150405Z-0123456789abcdef-0000.parquet", Partition: 1,
-			FirstShard: 512, EndShard: 1024, Rows: 10, Bytes: 1234, SHA256: "ab", MinTime: -5, MaxTime: 1_768_000_000_000_000_000,
-		}},
-	}
-	path := filepath.Join("testdata", "manifest.json")
-	text, err := json.MarshalIndent(want, "", "\t")
-	if err != nil {
-		t.Fatal(err)
-	}
-	text = append(text, '\n')
-	if *update {
-		if err := os.WriteFile(path, text, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	body, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(body, text) {
-		t.Errorf("the golden manifest is\n%s\nwant\n%s", body, text)
-	}
-	if _, err := parseManifest(body, path); err != nil {
-		t.Error(err)
-	}
-	for _, spoil := range [][2]string{
-		{`"version": 1`, `"version": 2`}, {`"rows": 10,`, `"rows": 11,`}, {`"week"`, `"weeks"`}, {`"partitions": 2`, `"partitions": 3`},
-		{`"first_shard": 512`, `"first_shard": 511`}, {`"sealed": [`, `"sealed": [1,`}, {"bucket=0512", "../0512"},
-	} {
-		spoilt := bytes.Replace(body, []byte(spoil[0]), []byte(spoil[1]), 1)
-		if _, err := parseManifest(spoilt, path); err == nil {
-			t.Errorf("a manifest with %s is taken", spoil[1])
-		}
 	}
 }

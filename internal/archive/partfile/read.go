@@ -1,4 +1,9 @@
-package archive
+// Package partfile owns the Parquet files of archives: the samples of a range of shards,
+// in order of series and time, and how they are read and written.
+//
+// It refuses to know volumes and manifests. It imports objects, block and sample.
+// The format is docs/formats/archive.md.
+package partfile
 
 import (
 	"bytes"
@@ -35,25 +40,31 @@ type Wanted struct {
 	handles []sample.Handle
 }
 
+// WantSorted makes the series that are read of a list that is sorted by id.
+func WantSorted(ids []sample.SeriesID, handles []sample.Handle) *Wanted {
+	return &Wanted{ids: ids, handles: handles}
+}
+
 // Want makes the series that are read of a map.
 func Want(handles map[sample.SeriesID]sample.Handle) *Wanted {
 	w := &Wanted{}
 	for id := range handles {
 		w.ids = append(w.ids, id)
 	}
-	slices.SortFunc(w.ids, compareIDs)
+	slices.SortFunc(w.ids, CompareIDs)
 	for _, id := range w.ids {
 		w.handles = append(w.handles, handles[id])
 	}
 	return w
 }
 
-func compareIDs(a, b sample.SeriesID) int { return bytes.Compare(a[:], b[:]) }
+// CompareIDs orders ids as parts do.
+func CompareIDs(a, b sample.SeriesID) int { return bytes.Compare(a[:], b[:]) }
 
 // any says whether a wanted series lies in [least, most].
 func (w *Wanted) any(least, most sample.SeriesID) bool {
-	at, _ := slices.BinarySearchFunc(w.ids, least, compareIDs)
-	return at < len(w.ids) && compareIDs(w.ids[at], most) <= 0
+	at, _ := slices.BinarySearchFunc(w.ids, least, CompareIDs)
+	return at < len(w.ids) && CompareIDs(w.ids[at], most) <= 0
 }
 
 // Selection is what is read of a part: samples of wanted series with
@@ -66,9 +77,9 @@ type Selection struct {
 	NoVersions bool
 }
 
-// PartReader reads parts, one after the other, in memory that it keeps. It is
+// Reader reads parts, one after the other, in memory that it keeps. It is
 // not safe for concurrent use.
-type PartReader struct {
+type Reader struct {
 	batch  block.Batch
 	runs   []readRun
 	ranges []rowRange
@@ -91,7 +102,7 @@ type rowRange struct{ start, end int }
 // the part divides it. A batch is the caller's until yield returns; its Positions
 // are those of commits, and Qualities are nil where all are Good. A part that
 // cannot be read is ErrCorrupt.
-func (r *PartReader) Read(ctx context.Context, part objects.Reader, s Selection, yield func(*block.Batch) error) (err error) {
+func (r *Reader) Read(ctx context.Context, part objects.Reader, s Selection, yield func(*block.Batch) error) (err error) {
 	yielding := false
 	defer func() {
 		if yielding {
@@ -148,9 +159,9 @@ func openPart(part objects.Reader) (*file.Reader, error) {
 
 // group reads what is selected of a row group into the batch, and says whether
 // there is something.
-func (r *PartReader) group(g *file.RowGroupReader, s *Selection) (some bool, err error) {
+func (r *Reader) group(g *file.RowGroupReader, s *Selection) (some bool, err error) {
 	rows := g.NumRows()
-	if rows < 0 || rows > groupRows {
+	if rows < 0 || rows > GroupRows {
 		return false, fmt.Errorf("it has %d rows", rows)
 	}
 	skip, within, err := r.judge(g, s)
@@ -185,7 +196,7 @@ func (r *PartReader) group(g *file.RowGroupReader, s *Selection) (some bool, err
 
 // judge tells by statistics whether a row group has nothing that is selected,
 // and whether all of its times are in range.
-func (r *PartReader) judge(g *file.RowGroupReader, s *Selection) (skip, within bool, err error) {
+func (r *Reader) judge(g *file.RowGroupReader, s *Selection) (skip, within bool, err error) {
 	for c := range columns {
 		chunk, err := g.MetaData().ColumnChunk(c)
 		if err != nil {
@@ -238,7 +249,7 @@ func parseID(text []byte) (id sample.SeriesID, err error) {
 }
 
 // readSeries finds the runs of a row group, and which rows are wanted.
-func (r *PartReader) readSeries(g *file.RowGroupReader, s *Selection, rows int) (some bool, err error) {
+func (r *Reader) readSeries(g *file.RowGroupReader, s *Selection, rows int) (some bool, err error) {
 	r.runs, r.ranges = r.runs[:0], r.ranges[:0]
 	c, err := g.Column(columnSeries)
 	if err != nil {
@@ -267,7 +278,7 @@ func (r *PartReader) readSeries(g *file.RowGroupReader, s *Selection, rows int) 
 				if err != nil {
 					return false, err
 				}
-				if len(r.runs) > 0 && compareIDs(next, id) <= 0 {
+				if len(r.runs) > 0 && CompareIDs(next, id) <= 0 {
 					return false, fmt.Errorf("series %s comes after %s", next, id)
 				}
 				id = next
@@ -293,8 +304,8 @@ func (r *PartReader) readSeries(g *file.RowGroupReader, s *Selection, rows int) 
 	return len(r.ranges) > 0, nil
 }
 
-func (r *PartReader) place(w *Wanted, id sample.SeriesID) int {
-	at, ok := slices.BinarySearchFunc(w.ids, id, compareIDs)
+func (r *Reader) place(w *Wanted, id sample.SeriesID) int {
+	at, ok := slices.BinarySearchFunc(w.ids, id, CompareIDs)
 	if !ok {
 		return -1
 	}
@@ -311,7 +322,7 @@ func rowsOf(ranges []rowRange) int {
 
 // cut leaves the rows whose times are in range, checks that they ascend, and
 // begins the batch's runs.
-func (r *PartReader) cut(s *Selection, within bool) error {
+func (r *Reader) cut(s *Selection, within bool) error {
 	b := &r.batch
 	r.ranges = r.ranges[:0]
 	kept, at := 0, 0

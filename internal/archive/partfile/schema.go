@@ -1,4 +1,4 @@
-package archive
+package partfile
 
 import (
 	"bytes"
@@ -30,12 +30,8 @@ const (
 
 // Sizes of parts.
 const (
-	// groupRows is how many rows a row group has, but the last of a part.
-	groupRows = 1 << 20
-	// partRows is how many rows a part should have at most: it is settled in
-	// memory, in 64 bytes a row, about. One series of one stretch of time is never
-	// divided, so that it may have more.
-	partRows = 2 << 20
+	// GroupRows is how many rows a row group has, but the last of a part.
+	GroupRows = 1 << 20
 	// pageBytes is the size of a page before it is compressed. What repeats from
 	// series to series is compressed within a page only.
 	pageBytes = 1 << 20
@@ -82,7 +78,7 @@ func properties(integersByDifference bool) *parquet.WriterProperties {
 		parquet.WithCreatedBy("weir"), parquet.WithBatchSize(16<<10),
 		parquet.WithCompression(compress.Codecs.Zstd), parquet.WithCompressionLevel(3),
 		parquet.WithDataPageSize(pageBytes), parquet.WithDictionaryPageSizeLimit(dictionaryBytes),
-		parquet.WithMaxRowGroupLength(groupRows),
+		parquet.WithMaxRowGroupLength(GroupRows),
 		parquet.WithDictionaryDefault(true),
 		parquet.WithDictionaryFor("time", false), parquet.WithEncodingFor("time", parquet.Encodings.DeltaBinaryPacked),
 		parquet.WithDictionaryFor("value_int", !integersByDifference), parquet.WithEncodingFor("value_int", parquet.Encodings.DeltaBinaryPacked),

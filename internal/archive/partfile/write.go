@@ -1,4 +1,4 @@
-package archive
+package partfile
 
 import (
 	"errors"
@@ -15,13 +15,14 @@ import (
 	"github.com/apache/arrow-go/v18/parquet/file"
 	"github.com/apache/arrow-go/v18/parquet/metadata"
 
+	"weir/internal/archive/dictionary"
 	"weir/internal/block"
 	"weir/internal/sample"
 )
 
-// partWriter writes a part: batches whose runs are in order of their series'
+// Writer writes a part: batches whose runs are in order of their series'
 // ids, their samples in order of time. It keeps a row group in memory.
-type partWriter struct {
+type Writer struct {
 	sink     io.Writer
 	place    *Place
 	to       *file.Writer // nil: there was no row group yet
@@ -29,7 +30,7 @@ type partWriter struct {
 	rows     int64
 
 	group    group
-	distinct distinct
+	distinct dictionary.Judge
 	texts    []parquet.ByteArray // scratch
 	bools    []bool
 	some     []uint64
@@ -55,13 +56,14 @@ type groupRun struct {
 	end      int
 }
 
-func newPartWriter(to io.Writer, place *Place, identify func(sample.Handle) (*Identity, error)) *partWriter {
-	return &partWriter{sink: to, place: place, identify: identify}
+// NewWriter makes a writer of a part. identify gives what the part says of a series.
+func NewWriter(to io.Writer, place *Place, identify func(sample.Handle) (*Identity, error)) *Writer {
+	return &Writer{sink: to, place: place, identify: identify}
 }
 
 // open begins the file, by what the first row group is like: the library has one
 // encoding of a column for all of them.
-func (w *partWriter) open() error {
+func (w *Writer) open() error {
 	if w.to != nil {
 		return nil
 	}
@@ -69,7 +71,7 @@ func (w *partWriter) open() error {
 	if err != nil {
 		return err
 	}
-	byDifference := w.distinct.differ(w.bitsOf(sample.Int64))
+	byDifference := w.distinct.Differ(w.bitsOf(sample.Int64))
 	if w.to, err = file.NewParquetWriterWithError(w.sink, root, file.WithWriterProps(properties(byDifference))); err != nil {
 		return err
 	}
@@ -82,8 +84,8 @@ func (w *partWriter) open() error {
 	return nil
 }
 
-// write adds a batch. Its columns of versions and positions must be there.
-func (w *partWriter) write(b *block.Batch) error {
+// Write adds a batch. Its columns of versions and positions must be there.
+func (w *Writer) Write(b *block.Batch) error {
 	for run, handle := range b.Handles {
 		identity, err := w.identify(handle)
 		if err != nil {
@@ -91,10 +93,10 @@ func (w *partWriter) write(b *block.Batch) error {
 		}
 		start, end := b.Run(run)
 		for start < end {
-			n := min(end-start, groupRows-len(w.group.times))
+			n := min(end-start, GroupRows-len(w.group.times))
 			w.group.add(b, run, start, start+n, identity)
 			start += n
-			if len(w.group.times) == groupRows {
+			if len(w.group.times) == GroupRows {
 				if err := w.flush(); err != nil {
 					return err
 				}
@@ -142,7 +144,7 @@ func floats(v []uint64) []float64 {
 }
 
 // flush writes the rows that are there as a row group.
-func (w *partWriter) flush() error {
+func (w *Writer) flush() error {
 	g := &w.group
 	if len(g.times) == 0 {
 		return nil
@@ -174,7 +176,7 @@ func (w *partWriter) flush() error {
 	return nil
 }
 
-func (w *partWriter) column(to file.ColumnChunkWriter, column int) (err error) {
+func (w *Writer) column(to file.ColumnChunkWriter, column int) (err error) {
 	g := &w.group
 	switch c := to.(type) {
 	case *file.ByteArrayColumnChunkWriter:
@@ -185,7 +187,7 @@ func (w *partWriter) column(to file.ColumnChunkWriter, column int) (err error) {
 		}
 	case *file.Float64ColumnChunkWriter:
 		values := w.bitsOf(sample.Float64)
-		if !w.distinct.repeats(values) || !exactInDictionary(values) {
+		if !w.distinct.Repeats(values) || !exactInDictionary(values) {
 			c.FallbackToPlain()
 		}
 		_, err = c.WriteBatch(floats(values), w.levels(sample.Float64), nil)
@@ -203,7 +205,7 @@ func (w *partWriter) column(to file.ColumnChunkWriter, column int) (err error) {
 	return err
 }
 
-func (w *partWriter) writeIntegers(to *file.Int64ColumnChunkWriter, column int) (err error) {
+func (w *Writer) writeIntegers(to *file.Int64ColumnChunkWriter, column int) (err error) {
 	var levels []int16
 	var values []uint64
 	switch column {
@@ -217,7 +219,7 @@ func (w *partWriter) writeIntegers(to *file.Int64ColumnChunkWriter, column int) 
 	default:
 		values = w.group.positions
 	}
-	if !w.distinct.repeats(values) {
+	if !w.distinct.Repeats(values) {
 		to.FallbackToPlain()
 	}
 	_, err = to.WriteBatch(signed(values), levels, nil)
@@ -238,7 +240,7 @@ func exactInDictionary(values []uint64) bool {
 
 // writeNames writes what is the same on each row of a run: a dictionary of them,
 // and which each row has.
-func (w *partWriter) writeNames(to *file.ByteArrayColumnChunkWriter, column int) error {
+func (w *Writer) writeNames(to *file.ByteArrayColumnChunkWriter, column int) error {
 	names := array.NewStringBuilder(memory.DefaultAllocator)
 	defer names.Release()
 	known := map[string]int32{}
@@ -274,7 +276,7 @@ func (w *partWriter) writeNames(to *file.ByteArrayColumnChunkWriter, column int)
 }
 
 // levels says which rows have a value of a kind.
-func (w *partWriter) levels(kind sample.Kind) []int16 {
+func (w *Writer) levels(kind sample.Kind) []int16 {
 	w.level = w.level[:0]
 	start := 0
 	for i := range w.group.runs {
@@ -291,7 +293,7 @@ func (w *partWriter) levels(kind sample.Kind) []int16 {
 }
 
 // bitsOf gives the values of a kind, without the rows between.
-func (w *partWriter) bitsOf(kind sample.Kind) []uint64 {
+func (w *Writer) bitsOf(kind sample.Kind) []uint64 {
 	w.some = w.some[:0]
 	start := 0
 	for i := range w.group.runs {
@@ -303,7 +305,7 @@ func (w *partWriter) bitsOf(kind sample.Kind) []uint64 {
 	return w.some
 }
 
-func (w *partWriter) textsOf() []parquet.ByteArray {
+func (w *Writer) textsOf() []parquet.ByteArray {
 	w.texts = w.texts[:0]
 	for _, at := range w.bitsOf(sample.String) {
 		text := w.group.texts[at]
@@ -312,8 +314,8 @@ func (w *partWriter) textsOf() []parquet.ByteArray {
 	return w.texts
 }
 
-// close writes what is left and the footer.
-func (w *partWriter) close() error {
+// Close writes what is left and the footer.
+func (w *Writer) Close() error {
 	if err := errors.Join(w.flush(), w.open()); err != nil {
 		return err
 	}

@@ -1,4 +1,4 @@
-package archive
+package partfile
 
 import (
 	"bytes"
@@ -69,7 +69,7 @@ func BenchmarkRead(b *testing.B) {
 		b.Run(shape, func(b *testing.B) {
 			batch, of := fleet(shape, 200, 5000)
 			part, wanted := object{bytes.NewReader(encodePart(b, batch, of))}, of.wanted(batch.Handles...)
-			var r PartReader
+			var r Reader
 			b.ReportAllocs()
 			n := 0
 			for b.Loop() {

@@ -1,4 +1,4 @@
-package archive
+package partfile
 
 import (
 	"errors"
@@ -60,7 +60,7 @@ func open[C any](g *file.RowGroupReader, at int) (c C, err error) {
 	return c, nil
 }
 
-func readInts(r *PartReader, g *file.RowGroupReader, at int, to []int64) ([]int64, error) {
+func readInts(r *Reader, g *file.RowGroupReader, at int, to []int64) ([]int64, error) {
 	c, err := open[*file.Int64ColumnChunkReader](g, at)
 	if err != nil {
 		return to, err
@@ -69,7 +69,7 @@ func readInts(r *PartReader, g *file.RowGroupReader, at int, to []int64) ([]int6
 }
 
 // readOrder reads versions or positions, which are of one commit at times.
-func (r *PartReader) readOrder(g *file.RowGroupReader, at int, spare []uint64) ([]uint64, error) {
+func (r *Reader) readOrder(g *file.RowGroupReader, at int, spare []uint64) ([]uint64, error) {
 	n := len(r.batch.Times)
 	out := slices.Grow(spare[:0], n)
 	if s, ok := statistics[*metadata.Int64Statistics](g, at); ok && s.HasMinMax() && s.Min() == s.Max() {
@@ -82,7 +82,7 @@ func (r *PartReader) readOrder(g *file.RowGroupReader, at int, spare []uint64) (
 	return unsafe.Slice((*uint64)(unsafe.Pointer(unsafe.SliceData(read))), len(read)), err
 }
 
-func (r *PartReader) readQualities(g *file.RowGroupReader) error {
+func (r *Reader) readQualities(g *file.RowGroupReader) error {
 	if s, ok := statistics[*metadata.Int32Statistics](g, columnQuality); ok && s.HasMinMax() && s.Min() == 0 && s.Max() == 0 {
 		return nil
 	}
@@ -106,7 +106,7 @@ func (r *PartReader) readQualities(g *file.RowGroupReader) error {
 
 // readValues reads the values of all kinds, and tells the kind of each run: one
 // whose column has a value on each of its rows.
-func (r *PartReader) readValues(g *file.RowGroupReader) error {
+func (r *Reader) readValues(g *file.RowGroupReader) error {
 	b := &r.batch
 	n := len(b.Times)
 	b.Bits = slices.Grow(b.Bits[:0], n)[:n]
@@ -159,7 +159,7 @@ func nullsOf(g *file.RowGroupReader, kind sample.Kind) int64 {
 
 // tellKinds looks at the levels that were read: a run has a value of the kind on
 // each of its rows, or on none.
-func (r *PartReader) tellKinds(kind sample.Kind) error {
+func (r *Reader) tellKinds(kind sample.Kind) error {
 	b := &r.batch
 	for i := range b.Kinds {
 		start, end := b.Run(i)
@@ -182,7 +182,7 @@ func (r *PartReader) tellKinds(kind sample.Kind) error {
 
 // readOptional reads the wanted rows of a column that may have nulls: levels of
 // all of them, and values without the nulls, which put is told of by row.
-func readOptional[T any](r *PartReader, c column[T], put func(row int, v T)) error {
+func readOptional[T any](r *Reader, c column[T], put func(row int, v T)) error {
 	n := len(r.batch.Times)
 	r.levels = slices.Grow(r.levels[:0], n)[:n]
 	const page = 16 << 10
@@ -221,7 +221,7 @@ func readOptional[T any](r *PartReader, c column[T], put func(row int, v T)) err
 
 // readWhole reads the wanted rows of a column of which none is null. The levels
 // are read all the same: the library wants room for them.
-func readWhole[T any](r *PartReader, c column[T], to []T) error {
+func readWhole[T any](r *Reader, c column[T], to []T) error {
 	at, row := 0, 0
 	for _, want := range r.ranges {
 		if want.start > at {
@@ -245,7 +245,7 @@ func readWhole[T any](r *PartReader, c column[T], to []T) error {
 	return nil
 }
 
-func (r *PartReader) readFloats(g *file.RowGroupReader, whole bool) error {
+func (r *Reader) readFloats(g *file.RowGroupReader, whole bool) error {
 	c, err := open[*file.Float64ColumnChunkReader](g, columnFloat)
 	if err != nil {
 		return err
@@ -257,7 +257,7 @@ func (r *PartReader) readFloats(g *file.RowGroupReader, whole bool) error {
 	return readOptional(r, c, func(row int, v float64) { bits[row] = v })
 }
 
-func (r *PartReader) readIntegers(g *file.RowGroupReader, whole bool) error {
+func (r *Reader) readIntegers(g *file.RowGroupReader, whole bool) error {
 	c, err := open[*file.Int64ColumnChunkReader](g, columnInt)
 	if err != nil {
 		return err
@@ -269,7 +269,7 @@ func (r *PartReader) readIntegers(g *file.RowGroupReader, whole bool) error {
 	return readOptional(r, c, func(row int, v int64) { bits[row] = v })
 }
 
-func (r *PartReader) readBools(g *file.RowGroupReader, _ bool) error {
+func (r *Reader) readBools(g *file.RowGroupReader, _ bool) error {
 	c, err := open[*file.BooleanColumnChunkReader](g, columnBool)
 	if err != nil {
 		return err
@@ -282,7 +282,7 @@ func (r *PartReader) readBools(g *file.RowGroupReader, _ bool) error {
 	})
 }
 
-func (r *PartReader) readTexts(g *file.RowGroupReader, _ bool) error {
+func (r *Reader) readTexts(g *file.RowGroupReader, _ bool) error {
 	c, err := open[*file.ByteArrayColumnChunkReader](g, columnText)
 	if err != nil {
 		return err
