@@ -42,7 +42,7 @@ func TestLengthsThatClaimTooMuch(t *testing.T) {
 // TestBuffersThatNoPartNeeds: a size of more than a page is a panic, which readers
 // of parts take for damage.
 func TestBuffersThatNoPartNeeds(t *testing.T) {
-	a := Properties().Allocator()
+	a := properties().Allocator()
 	if got := a.Reallocate(20, a.Allocate(10)); len(got) != 20 {
 		t.Errorf("%d bytes", len(got))
 	}

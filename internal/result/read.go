@@ -62,7 +62,7 @@ func readFile(ctx context.Context, from objects.Objects, columns []Column, f *Fi
 			panic(r)
 		}
 	}()
-	reader, err := file.NewParquetReader(io.NewSectionReader(object, 0, object.Size()), file.WithReadProps(bounds.Properties()))
+	reader, err := bounds.Open(io.NewSectionReader(object, 0, object.Size()), object.Size())
 	if err != nil {
 		return fmt.Errorf("%w: %s: %w", ErrCorrupt, f.Name, err)
 	}
