@@ -22,7 +22,8 @@ import (
 const maxAllocation = 256 << 20
 
 // Open opens a file of so many bytes and reads its footer. A column that the footer
-// says is longer than the file is an error: the library allocates what it says.
+// says is longer than the file is an error: the library allocates what it says. Of
+// other damage the library may panic, which is the caller's to recover from.
 func Open(of parquet.ReaderAtSeeker, size int64) (*file.Reader, error) {
 	f, err := file.NewParquetReader(of, file.WithReadProps(properties()))
 	if err != nil {
