@@ -12,6 +12,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/memory"
 	"github.com/apache/arrow-go/v18/parquet"
 	"github.com/apache/arrow-go/v18/parquet/compress"
+	"github.com/apache/arrow-go/v18/parquet/file"
 	"github.com/klauspost/compress/snappy"
 	"github.com/klauspost/compress/zstd"
 )
@@ -20,8 +21,31 @@ import (
 // damaged length is an error.
 const maxAllocation = 256 << 20
 
-// Properties are those that a file is opened with.
-func Properties() *parquet.ReaderProperties {
+// Open opens a file of so many bytes and reads its footer. A column that the footer
+// says is longer than the file is an error: the library allocates what it says. Of
+// other damage the library may panic, which is the caller's to recover from.
+func Open(of parquet.ReaderAtSeeker, size int64) (*file.Reader, error) {
+	f, err := file.NewParquetReader(of, file.WithReadProps(properties()))
+	if err != nil {
+		return nil, err
+	}
+	for g := range f.NumRowGroups() {
+		group := f.MetaData().RowGroup(g)
+		for c := range group.NumColumns() {
+			column, err := group.ColumnChunk(c)
+			if err != nil {
+				return nil, err
+			}
+			if n := column.TotalCompressedSize(); n < 0 || n > size {
+				return nil, fmt.Errorf("column %d of row group %d has %d bytes in a file of %d", c, g, n, size)
+			}
+		}
+	}
+	return f, nil
+}
+
+// properties are those that a file is opened with.
+func properties() *parquet.ReaderProperties {
 	p := parquet.NewReaderProperties(allocator{memory.NewGoAllocator()})
 	p.MaxCompressedPageSize, p.MaxUncompressedPageSize = maxAllocation, maxAllocation
 	return p

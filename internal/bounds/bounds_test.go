@@ -1,10 +1,15 @@
 package bounds
 
 import (
+	"bytes"
+	"errors"
 	"runtime"
 	"testing"
 
+	"github.com/apache/arrow-go/v18/parquet"
 	"github.com/apache/arrow-go/v18/parquet/compress"
+	"github.com/apache/arrow-go/v18/parquet/file"
+	"github.com/apache/arrow-go/v18/parquet/schema"
 )
 
 // TestLengthsThatClaimTooMuch: what compressed bytes say of their length makes
@@ -42,7 +47,7 @@ func TestLengthsThatClaimTooMuch(t *testing.T) {
 // TestBuffersThatNoPartNeeds: a size of more than a page is a panic, which readers
 // of parts take for damage.
 func TestBuffersThatNoPartNeeds(t *testing.T) {
-	a := Properties().Allocator()
+	a := properties().Allocator()
 	if got := a.Reallocate(20, a.Allocate(10)); len(got) != 20 {
 		t.Errorf("%d bytes", len(got))
 	}
@@ -59,4 +64,58 @@ func TestBuffersThatNoPartNeeds(t *testing.T) {
 			ask()
 		}()
 	}
+}
+
+// TestColumnsLongerThanTheirFile damages each byte of a file: what is opened all
+// the same has no column that is longer than the file.
+func TestColumnsLongerThanTheirFile(t *testing.T) {
+	root := schema.MustGroup(schema.NewGroupNode("schema", parquet.Repetitions.Required, schema.FieldList{schema.NewInt64Node("n", parquet.Repetitions.Required, -1)}, -1))
+	var body bytes.Buffer
+	w := file.NewParquetWriter(&body, root)
+	group, err := w.AppendRowGroupChecked()
+	if err != nil {
+		t.Fatal(err)
+	}
+	column, err := group.NextColumn()
+	if err == nil {
+		_, err = column.(*file.Int64ColumnChunkWriter).WriteBatch([]int64{1, 2, 3}, nil, nil)
+	}
+	if err = errors.Join(err, column.Close(), w.Close()); err != nil {
+		t.Fatal(err)
+	}
+	opened := 0
+	for at := range body.Len() {
+		for _, xor := range []byte{0, 1, 0x40, 0x80, 0xff} {
+			damaged := bytes.Clone(body.Bytes())
+			damaged[at] ^= xor
+			f := tryOpen(damaged)
+			if f == nil {
+				continue
+			}
+			opened++
+			for g := range f.NumRowGroups() {
+				chunk, err := f.MetaData().RowGroup(g).ColumnChunk(0)
+				if err != nil || chunk.TotalCompressedSize() > int64(len(damaged)) || chunk.TotalCompressedSize() < 0 {
+					t.Errorf("byte %d, bits %x: a column of %d bytes in a file of %d, %v", at, xor, chunk.TotalCompressedSize(), len(damaged), err)
+				}
+			}
+		}
+	}
+	if opened < body.Len() {
+		t.Errorf("%d files were opened; want each that is whole", opened)
+	}
+}
+
+// tryOpen gives nil for what can't be opened; the library panics on some of that.
+func tryOpen(body []byte) (f *file.Reader) {
+	defer func() {
+		if recover() != nil {
+			f = nil
+		}
+	}()
+	f, err := Open(bytes.NewReader(body), int64(len(body)))
+	if err != nil {
+		return nil
+	}
+	return f
 }

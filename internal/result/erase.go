@@ -8,7 +8,6 @@ import (
 	"path"
 	"slices"
 
-	"github.com/apache/arrow-go/v18/parquet/file"
 	"github.com/apache/arrow-go/v18/parquet/schema"
 
 	"weir/internal/bounds"
@@ -215,7 +214,7 @@ func ColumnsOf(ctx context.Context, from objects.Objects, name string) (columns 
 			err = fmt.Errorf("%w: %s: %v", ErrCorrupt, name, p)
 		}
 	}()
-	reader, err := file.NewParquetReader(sectionOf(object), file.WithReadProps(bounds.Properties()))
+	reader, err := bounds.Open(sectionOf(object), object.Size())
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s: %w", ErrCorrupt, name, err)
 	}
@@ -246,7 +245,7 @@ func Describe(ctx context.Context, from objects.Objects, name string) (columns [
 	if _, err := io.Copy(sum, sectionOf(object)); err != nil {
 		return nil, f, err
 	}
-	reader, err := file.NewParquetReader(sectionOf(object), file.WithReadProps(bounds.Properties()))
+	reader, err := bounds.Open(sectionOf(object), object.Size())
 	if err != nil {
 		return nil, f, fmt.Errorf("%w: %s: %w", ErrCorrupt, name, err)
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"testing"
 
@@ -29,7 +30,7 @@ func (opened) Close() error { return nil }
 
 // FuzzRead damages a file that the manifest has the hash of, as if it had been
 // written so: reading it is an error, or gives as many rows as the manifest says,
-// and never a panic.
+// and never a panic, nor gigabytes for a length that lies.
 func FuzzRead(f *testing.F) {
 	dir := f.TempDir()
 	place, err := folder.New(dir)
@@ -63,6 +64,8 @@ func FuzzRead(f *testing.F) {
 		damaged := slices.Concat(body[:start], insert, body[end:])
 		m := &Manifest{Columns: columns, Files: []File{file}, Rows: file.Rows}
 		m.Files[0].Bytes, m.Files[0].SHA256 = int64(len(damaged)), hexSum(damaged)
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
 		n := 0
 		err := Read(context.Background(), one{body: damaged}, m, func(r *Rows) error {
 			n += r.Len()
@@ -73,6 +76,10 @@ func FuzzRead(f *testing.F) {
 		})
 		if err != nil && !errors.Is(err, ErrCorrupt) {
 			t.Errorf("the error is not one of damage: %v", err)
+		}
+		runtime.ReadMemStats(&after)
+		if got := after.TotalAlloc - before.TotalAlloc; got > 2<<30 {
+			t.Errorf("%d bytes were allocated for a file of %d", got, len(damaged))
 		}
 		if err == nil && n != int(file.Rows) {
 			t.Errorf("%d rows are read; the manifest says %d", n, file.Rows)

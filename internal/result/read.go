@@ -66,7 +66,7 @@ func readFile(ctx context.Context, from objects.Objects, columns []Column, f *Fi
 			panic(r)
 		}
 	}()
-	reader, err := file.NewParquetReader(sectionOf(object), file.WithReadProps(bounds.Properties()))
+	reader, err := bounds.Open(sectionOf(object), object.Size())
 	if err != nil {
 		return fmt.Errorf("%w: %s: %w", ErrCorrupt, f.Name, err)
 	}

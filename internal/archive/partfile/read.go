@@ -140,7 +140,7 @@ func (r *Reader) Read(ctx context.Context, part objects.Reader, s Selection, yie
 
 // openPart reads a part's footer and checks that it is one of ours.
 func openPart(part objects.Reader) (*file.Reader, error) {
-	f, err := file.NewParquetReader(io.NewSectionReader(part, 0, part.Size()), file.WithReadProps(bounds.Properties()))
+	f, err := bounds.Open(io.NewSectionReader(part, 0, part.Size()), part.Size())
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
