@@ -56,6 +56,9 @@ type Samples struct {
 	Texts []string
 	// Qualities is nil when all are Good.
 	Qualities []sample.Quality
+	// Versions and Positions decide between samples of one series and time. They are
+	// nil unless they were asked for.
+	Versions, Positions []uint64
 }
 
 // Series is who the samples are of, in the words of a row.

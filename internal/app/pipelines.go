@@ -120,8 +120,11 @@ func checks() definition.Checks {
 			}
 			return format(s.SQL.Format)
 		},
-		definition.KindImportHistory: func(definition.Step) error {
-			return errors.New("import-history is not built yet; leave the step out")
+		definition.KindImportHistory: func(s definition.Step) error {
+			if _, err := query.ParseSelector(s.ImportHistory.Select); err != nil {
+				return &definition.KeyError{Key: "select", Err: err}
+			}
+			return nil
 		},
 	}
 }
