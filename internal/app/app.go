@@ -34,6 +34,7 @@ import (
 	"weir/internal/pipeline"
 	"weir/internal/query"
 	"weir/internal/query/volumes"
+	"weir/internal/retention"
 	"weir/internal/sample"
 	"weir/internal/sql"
 	"weir/internal/store"
@@ -79,6 +80,7 @@ type App struct {
 	statements *sql.Handler
 	cuts       *cutter
 	pipelines  *pipeline.Scheduler
+	retention  *retention.Keeper
 
 	ready atomic.Bool
 }

@@ -73,8 +73,11 @@ func (a *App) openPipelines() error {
 		Archiver: &weekArchiver{a},
 		Limits:   warehouse.Limits{Rows: a.config.Warehouse.Rows, Timeout: a.config.Warehouse.Timeout},
 	})
-	a.pipelines, err = pipeline.New(c)
-	return err
+	if a.pipelines, err = pipeline.New(c); err != nil {
+		return err
+	}
+	a.openRetention(results, exports)
+	return nil
 }
 
 // analyses is every analysis there is, by the name that definitions have for it.
@@ -274,8 +277,8 @@ func (c *cutter) each(ctx context.Context, cut string, do func(sample.Week, int,
 			return err
 		}
 		for _, v := range list {
-			if v.State == journal.VolumeDropped {
-				continue // its archive holds what it will ever hold
+			if v.Gone() && v.Serves(at) != journal.FromArchive {
+				continue // there is nothing to hold
 			}
 			if err := do(week, v.Revision, at); err != nil {
 				return err
@@ -327,7 +330,7 @@ func (w *weekArchiver) Ended(ctx context.Context, before time.Time) ([]sample.We
 			return nil, err
 		}
 		for _, v := range list {
-			if v.State != journal.VolumeDropped {
+			if !v.Gone() {
 				out = append(out, week)
 				break
 			}

@@ -15,6 +15,7 @@ import (
 	"github.com/apache/arrow-go/v18/parquet/file"
 	"github.com/apache/arrow-go/v18/parquet/metadata"
 
+	"weir/internal/archive/dictionary"
 	"weir/internal/block"
 	"weir/internal/sample"
 )
@@ -29,7 +30,7 @@ type partWriter struct {
 	rows     int64
 
 	group    group
-	distinct distinct
+	distinct dictionary.Judge
 	texts    []parquet.ByteArray // scratch
 	bools    []bool
 	some     []uint64
@@ -69,7 +70,7 @@ func (w *partWriter) open() error {
 	if err != nil {
 		return err
 	}
-	byDifference := w.distinct.differ(w.bitsOf(sample.Int64))
+	byDifference := w.distinct.Differ(w.bitsOf(sample.Int64))
 	if w.to, err = file.NewParquetWriterWithError(w.sink, root, file.WithWriterProps(properties(byDifference))); err != nil {
 		return err
 	}
@@ -185,7 +186,7 @@ func (w *partWriter) column(to file.ColumnChunkWriter, column int) (err error) {
 		}
 	case *file.Float64ColumnChunkWriter:
 		values := w.bitsOf(sample.Float64)
-		if !w.distinct.repeats(values) || !exactInDictionary(values) {
+		if !w.distinct.Repeats(values) || !exactInDictionary(values) {
 			c.FallbackToPlain()
 		}
 		_, err = c.WriteBatch(floats(values), w.levels(sample.Float64), nil)
@@ -217,7 +218,7 @@ func (w *partWriter) writeIntegers(to *file.Int64ColumnChunkWriter, column int) 
 	default:
 		values = w.group.positions
 	}
-	if !w.distinct.repeats(values) {
+	if !w.distinct.Repeats(values) {
 		to.FallbackToPlain()
 	}
 	_, err = to.WriteBatch(signed(values), levels, nil)

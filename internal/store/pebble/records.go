@@ -127,6 +127,35 @@ func (s *Store) Put(ctx context.Context, key string, value []byte, version uint6
 	return store.Record{Key: key, Value: bytes.Clone(value), Version: version + 1}, nil
 }
 
+// Remove removes a record of a version.
+func (s *Store) Remove(ctx context.Context, key string, version uint64) error {
+	if err := checkRecord(key); err != nil {
+		return wrap("remove", key, err)
+	}
+	return s.call(ctx, "remove", key, func(i *instance) error {
+		lock := i.records.of(key)
+		lock.Lock()
+		defer lock.Unlock()
+		current, err := i.lookup(key)
+		switch {
+		case errors.Is(err, store.ErrNotFound):
+			return fmt.Errorf("%w: it is not there", store.ErrConflict)
+		case err != nil:
+			return err
+		case current.Version != version:
+			return fmt.Errorf("%w: it is of version %d, not %d", store.ErrConflict, current.Version, version)
+		}
+		b := i.db.NewBatchWithSize(len(key) + 64)
+		if err := b.Delete(recordKey(key), nil); err != nil {
+			return err
+		}
+		if err := i.commit(b); err != nil {
+			return err
+		}
+		return b.Close()
+	})
+}
+
 // Scan lists the records below a prefix.
 func (s *Store) Scan(ctx context.Context, prefix string) ([]store.Record, error) {
 	if !strings.HasSuffix(prefix, "/") || checkRecord(strings.TrimSuffix(prefix, "/")) != nil {

@@ -1,10 +1,12 @@
-package archive
+// Package dictionary says whether a column is smaller by a dictionary of its values.
+// It imports nothing of ours.
+package dictionary
 
 import "math/bits"
 
-// distinct tells whether a column's values repeat so much that a dictionary of
-// them is smaller than they are. It keeps its memory.
-type distinct struct {
+// Judge tells whether a column's values repeat so much that a dictionary of them is
+// smaller than they are. It keeps its memory.
+type Judge struct {
 	slots []uint64
 	used  []bool
 }
@@ -16,15 +18,16 @@ const (
 	distinctLeast = 8
 )
 
-func (d *distinct) repeats(values []uint64) bool {
+// Repeats says whether a dictionary is smaller than the values are.
+func (d *Judge) Repeats(values []uint64) bool {
 	_, ok := d.count(values)
 	return ok
 }
 
-// differ says whether integers are smaller as differences (DELTA_BINARY_PACKED)
+// Differ says whether integers are smaller as differences (DELTA_BINARY_PACKED)
 // than by dictionary: whether their differences have fewer bits than a place in it
 // has, by a quarter, since places repeat and are compressed further.
-func (d *distinct) differ(values []uint64) bool {
+func (d *Judge) Differ(values []uint64) bool {
 	const together = 32 // values that share a width
 	if len(values) == 0 {
 		return false
@@ -44,7 +47,7 @@ func (d *distinct) differ(values []uint64) bool {
 
 // count gives how many different values there are; ok is false where they are too
 // many for a dictionary.
-func (d *distinct) count(values []uint64) (n int, ok bool) {
+func (d *Judge) count(values []uint64) (n int, ok bool) {
 	const size = 4 * distinctMost
 	if d.slots == nil {
 		d.slots, d.used = make([]uint64, size), make([]bool, size)
