@@ -84,10 +84,7 @@ func (a *App) openPipelines() error {
 func analyses() map[string]steps.Maker {
 	return map[string]steps.Maker{
 		"rollup": func(p definition.Analyse) (analysis.Analysis, error) {
-			if len(p.By) > 0 {
-				return nil, &definition.KeyError{Key: "by", Err: fmt.Errorf("%w: a rollup is made of each series; leave by out", analysis.ErrParameters)}
-			}
-			r, err := rollup.New(rollup.Parameters{Every: int64(p.Every), Functions: p.Functions, Quantiles: p.Quantiles})
+			r, err := rollup.New(rollup.Parameters{Every: int64(p.Every), Functions: p.Functions, Quantiles: p.Quantiles, By: p.By})
 			if err != nil {
 				return nil, err
 			}
