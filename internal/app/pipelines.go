@@ -66,6 +66,7 @@ func (a *App) openPipelines() error {
 	c := pipeline.Default()
 	c.Records, c.Log, c.Alone = a.store, a.logger.With("role", "pipelines"), true
 	c.Cutter, c.Conditions, c.Checks = a.cuts, &watermark{a.queues}, checks()
+	c.Shared = sharedSeries
 	c.Worker = steps.New(steps.Options{
 		Inputs:   &inputs{a.source, a.config.Pipelines.Memory},
 		Engine:   local.New(a.config.Pipelines.engine(), results),
