@@ -57,28 +57,12 @@ func PipelineWarnings(texts map[string][]byte) map[string][]string {
 	return out
 }
 
-// sharedSeries says whether two selectors may take the same series: unless a tag, or
-// the metric, has to be one thing for one of them and another for the other. A selector
-// that can't be read takes none.
+// sharedSeries says whether two selectors may take the same series. One that can't be
+// read takes none.
 func sharedSeries(a, b string) bool {
 	x, errX := query.ParseSelector(a)
 	y, errY := query.ParseSelector(b)
-	if errX != nil || errY != nil {
-		return false
-	}
-	metricX, okX := x.Metric()
-	metricY, okY := y.Metric()
-	if okX && okY && metricX != metricY {
-		return false
-	}
-	for _, s := range x.Equalities() {
-		for _, t := range y.Equalities() {
-			if s.Name == t.Name && s.Value != t.Value {
-				return false
-			}
-		}
-	}
-	return true
+	return errX == nil && errY == nil && x.MayShare(y)
 }
 
 func parsePipeline(file string, text []byte) (pipeline.Definition, error) {

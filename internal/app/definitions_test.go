@@ -5,20 +5,6 @@ import (
 	"testing"
 )
 
-func TestSharedSeries(t *testing.T) {
-	for _, c := range []struct {
-		a, b string
-		want bool
-	}{
-		{"cpu", "cpu", true}, {"cpu", "disk", false}, {`cpu{host="a"}`, `cpu{host="b"}`, false}, {`cpu{host="a"}`, `cpu{rack="b"}`, true},
-		{`{__name__=~".+"}`, "cpu", true}, {`cpu{host=~"a.*"}`, `cpu{host="b"}`, true}, {"cpu{", "cpu{", false},
-	} {
-		if got := sharedSeries(c.a, c.b); got != c.want {
-			t.Errorf("%s and %s: %v; want %v", c.a, c.b, got, c.want)
-		}
-	}
-}
-
 func TestPipelineWarnings(t *testing.T) {
 	text := func(name, selector string) []byte {
 		return []byte("pipeline: " + name + "\nsteps:\n  - {name: a, analyse: {analysis: rollup, select: " + selector + "}}\n  - {name: b, load: {from: a}}\n")

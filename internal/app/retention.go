@@ -63,14 +63,3 @@ func (a *App) neededWeeks(ctx context.Context) (map[sample.Week]bool, error) {
 	})
 	return needed, err
 }
-
-// collectRetention gives what was removed as metrics.
-func (a *App) collectRetention(counter func(name, help string, value float64, labels ...string)) {
-	c := a.retention.Counts()
-	counter("weir_retention_ended_volumes_total", "Volumes whose archives' retention ended.", float64(c.Ended))
-	counter("weir_retention_runs_total", "Records of runs that were removed.", float64(c.Runs))
-	for of, n := range map[string]retention.Removed{"archive": c.Archive, "results": c.Results, "exports": c.Exports} {
-		counter("weir_retention_files_total", "Files that were removed, leftovers of killed attempts too.", float64(n.Files), "of", of)
-		counter("weir_retention_bytes_total", "Bytes of files that were removed.", float64(n.Bytes), "of", of)
-	}
-}

@@ -73,6 +73,17 @@ func (c *Counts) add(o Counts) {
 	c.Exports.add(o.Exports)
 }
 
+// Each gives the counts as metrics: their names, what they are, and labels, names and
+// values in turn.
+func (c Counts) Each(counter func(name, help string, value float64, labels ...string)) {
+	counter("weir_retention_ended_volumes_total", "Volumes whose archives' retention ended.", float64(c.Ended))
+	counter("weir_retention_runs_total", "Records of runs that were removed.", float64(c.Runs))
+	for of, n := range map[string]Removed{"archive": c.Archive, "results": c.Results, "exports": c.Exports} {
+		counter("weir_retention_files_total", "Files that were removed, leftovers of killed attempts too.", float64(n.Files), "of", of)
+		counter("weir_retention_bytes_total", "Bytes of files that were removed.", float64(n.Bytes), "of", of)
+	}
+}
+
 // Options is what a Keeper works with. Nothing may be nil.
 type Options struct {
 	Config Config
