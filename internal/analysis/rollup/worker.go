@@ -60,15 +60,15 @@ func windowEnd(times []int64, i, guess int, to int64) int {
 }
 
 // window gives the window that holds t, cut off at the run's.
-func (w *Rollup) window(t, start, end int64) (from, to int64) {
-	if w.every == 0 || end-start <= w.every {
+func (r *Rollup) window(t, start, end int64) (from, to int64) {
+	if r.every == 0 || end-start <= r.every {
 		return start, end
 	}
-	from = t - (t-start)%w.every
-	if end-from <= w.every {
+	from = t - (t-start)%r.every
+	if end-from <= r.every {
 		return from, end
 	}
-	return from, from + w.every
+	return from, from + r.every
 }
 
 // asFloats gives values as those of float64: the same ones where they are.
