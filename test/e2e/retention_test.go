@@ -38,7 +38,7 @@ func TestOldWeeksEnd(t *testing.T) {
 	p.client = p.server.Up(t, "--set", "retention.archives=1w", "--set", "retention.results=30d", "--set", "retention.every=1s")
 	limit, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	list := ""
+	var list string
 	for {
 		list = p.weir("archive", "list", "--output", "csv")
 		_, err := os.Stat(left)
