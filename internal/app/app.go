@@ -32,6 +32,7 @@ import (
 	"weir/internal/objects"
 	"weir/internal/objects/folder"
 	"weir/internal/pipeline"
+	"weir/internal/pipeline/cuts"
 	"weir/internal/query"
 	"weir/internal/query/volumes"
 	"weir/internal/retention"
@@ -78,7 +79,7 @@ type App struct {
 
 	warehouse  warehouse.Warehouse
 	statements *sql.Handler
-	cuts       *cutter
+	cuts       *cuts.Cutter
 	pipelines  *pipeline.Scheduler
 	retention  *retention.Keeper
 

@@ -11,6 +11,7 @@ import (
 	"weir/internal/archive"
 	"weir/internal/journal"
 	"weir/internal/objects"
+	"weir/internal/pipeline/cuts"
 	"weir/internal/sample"
 	"weir/internal/store"
 )
@@ -149,7 +150,7 @@ func (a *App) letGo(ctx context.Context) error {
 		}
 		for _, v := range list {
 			for _, p := range v.Pins {
-				if strings.HasPrefix(p.Holder, ofRun) {
+				if strings.HasPrefix(p.Holder, cuts.OfRun) {
 					continue
 				}
 				if err := a.book.Unpin(ctx, week, v.Revision, p.Holder); err != nil {

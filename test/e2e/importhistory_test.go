@@ -81,7 +81,7 @@ func TestHistoryIsImported(t *testing.T) {
 		t.Fatal(err)
 	}
 	check(0)
-	p.late()
+	p.late(false)
 	limit, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	for newest := p.runs()[0]; newest.Revision != 1 || newest.State != "done"; newest = p.runs()[0] {
