@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -80,7 +81,8 @@ func newArchiveList(g *global) *cobra.Command {
 		Use:   "list",
 		Short: "List the weeks and their archives",
 		Long: `List the revisions of all weeks, their states, and what their archives hold:
-rows, bytes, and bytes a sample.`,
+rows, bytes, and bytes a sample. ENDS is when a dropped week's archive is removed, by
+retention.archives of the config; a week whose state is ended reads as empty.`,
 		Example: "  weir archive list\n  weir archive list --output json",
 		Args:    arguments(cobra.NoArgs, "no arguments"),
 		RunE:    func(cmd *cobra.Command, _ []string) error { return g.listArchives(cmd.Context(), "") },
@@ -102,6 +104,7 @@ func (g *global) listArchives(ctx context.Context, week string) error {
 			{Name: "week"}, {Name: "revision", Right: true}, {Name: "state"},
 			{Name: "rows", Right: true, Show: output.Thousands}, {Name: "bytes", Right: true, Show: output.Bytes},
 			{Name: "bytes_per_sample", Title: "B/SAMPLE", Right: true, Show: func(cell any) string { return fmt.Sprintf("%.2f", cell) }},
+			{Name: "ends", Show: func(cell any) string { return cell.(string)[:len(time.DateOnly)] }},
 			{Name: "manifest"},
 		},
 		Empty: "no weeks: nothing has been stored yet",
@@ -114,7 +117,11 @@ func (g *global) listArchives(ctx context.Context, week string) error {
 		if a.BytesPerSample != nil {
 			each = *a.BytesPerSample
 		}
-		list.Rows = append(list.Rows, []any{a.Week, a.Revision, a.State, a.Rows, a.Bytes, each, a.Manifest})
+		var ends any
+		if len(a.Ends) >= len(time.DateOnly) {
+			ends = a.Ends
+		}
+		list.Rows = append(list.Rows, []any{a.Week, a.Revision, a.State, a.Rows, a.Bytes, each, ends, a.Manifest})
 	}
 	return g.print(list)
 }

@@ -49,15 +49,17 @@ func newPipelineValidate(g *global) *cobra.Command {
 		Use:   "validate FILE...",
 		Short: "Check definitions",
 		Long: `Check definitions, each wholly: all that is wrong is told, with line and column,
-and how to mend it. No server is asked.`,
+and how to mend it. Of several it is also told where they load the same series into one
+table. No server is asked.`,
 		Example: "  weir pipeline validate pipelines/*.yaml",
 		Args:    arguments(cobra.MinimumNArgs(1), "one file or more"),
 		RunE: func(cmd *cobra.Command, files []string) error {
-			bad := 0
+			bad, texts := 0, map[string][]byte{}
 			for _, file := range files {
 				text, err := definitionOf(cmd.InOrStdin(), file)
 				name := ""
 				if err == nil {
+					texts[file] = text
 					name, err = app.CheckPipeline(file, text)
 				}
 				if err != nil {
@@ -67,11 +69,23 @@ and how to mend it. No server is asked.`,
 				}
 				fmt.Fprintf(g.out, "%s: pipeline %s is valid\n", file, name)
 			}
+			warnings := app.PipelineWarnings(texts)
+			for _, file := range files {
+				warn(cmd.ErrOrStderr(), file, warnings[file])
+				delete(warnings, file)
+			}
 			if bad > 0 {
 				return fmt.Errorf("%d of %d definitions are wrong", bad, len(files))
 			}
 			return nil
 		},
+	}
+}
+
+// warn tells what is to be known of a file, though it is not wrong.
+func warn(out io.Writer, file string, warnings []string) {
+	for _, text := range warnings {
+		fmt.Fprintf(out, "%s: warning: %s\n", file, text)
 	}
 }
 
@@ -128,6 +142,7 @@ same name; runs that have begun go on as they began.`,
 				if err != nil {
 					return err
 				}
+				warn(cmd.ErrOrStderr(), file, p.Warnings)
 				list = append(list, p)
 			}
 			return g.printPipelines(list)
@@ -182,7 +197,7 @@ func (g *global) printPipelines(list []client.Pipeline) error {
 	t := &output.Table{
 		Columns: []output.Column{
 			{Name: "pipeline"}, {Name: "scheduled"}, {Name: "paused"}, {Name: "open", Right: true}, {Name: "asked", Title: "WAITING", Right: true},
-			{Name: "next"}, {Name: "error"},
+			{Name: "next"}, {Name: "error", Show: firstLine},
 		},
 		Empty: "no pipelines: store one with \"weir pipeline apply FILE\"",
 	}

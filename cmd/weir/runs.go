@@ -244,11 +244,16 @@ func (g *global) follow(ctx context.Context, wait bool, ask func(context.Context
 		return err
 	}
 	told := map[string]bool{}
+	if r.Finished() || slices.ContainsFunc(r.Events, func(e client.RunEvent) bool { return e.Text == goesOn }) {
+		for _, s := range r.Steps {
+			told[s.Name+": done"] = s.State == "done" // by whoever asked before
+		}
+	}
 	for wait {
 		for _, s := range r.Steps {
 			line := s.Name + ": " + s.State
 			if s.Error != "" {
-				line += ": " + s.Error
+				line += ": " + firstLine(s.Error)
 			}
 			if s.State != "waiting" && !told[line] {
 				told[line] = true
@@ -271,16 +276,29 @@ func (g *global) follow(ctx context.Context, wait bool, ask func(context.Context
 		return err
 	}
 	if wait && r.State != "done" {
-		return fmt.Errorf("the run is %s: %s", r.State, r.Error)
+		return fmt.Errorf("the run is %s: %s; see weir pipeline logs %s --window %s/%s", r.State, firstLine(r.Error), r.Pipeline, r.Start, r.End)
 	}
 	return nil
+}
+
+// goesOn is what a run's log says where it goes on from the steps that are not done.
+const goesOn = "goes on"
+
+// firstLine gives the first line of an error, and that there are more: the run's log
+// has them.
+func firstLine(cell any) string {
+	text := fmt.Sprint(cell)
+	if line, _, more := strings.Cut(text, "\n"); more {
+		return strings.TrimSpace(line) + " …"
+	}
+	return text
 }
 
 func (g *global) printRuns(runs []client.Run) error {
 	t := &output.Table{
 		Columns: []output.Column{
 			{Name: "pipeline"}, {Name: "window_start"}, {Name: "window_end"}, {Name: "revision", Right: true}, {Name: "state"}, {Name: "stale"},
-			{Name: "attempts", Right: true}, {Name: "why"}, {Name: "started"}, {Name: "ended"}, {Name: "error"},
+			{Name: "attempts", Right: true}, {Name: "why"}, {Name: "started"}, {Name: "ended"}, {Name: "error", Show: firstLine},
 		},
 		Empty: "no runs yet",
 	}

@@ -46,6 +46,20 @@ type Worker interface {
 	Analyse(rows *result.Rows, s *Samples, start, end int64) error
 }
 
+// Gatherer is a Worker of an analysis of groups of series: Analyse appends no rows, but
+// takes a series into its groups. What it gathers hangs neither on the order of the
+// series nor on how they are divided among gatherers.
+type Gatherer interface {
+	Worker
+
+	// Join takes in what another gatherer of the same analysis has gathered, which is
+	// used up by that.
+	Join(other Gatherer) error
+
+	// Gathered calls yield for each row there is, in order, with what appends it.
+	Gathered(yield func(appendTo func(*result.Rows)) error) error
+}
+
 // Samples are those of one series, in columns. Times ascend strictly.
 type Samples struct {
 	Series *Series
@@ -56,6 +70,9 @@ type Samples struct {
 	Texts []string
 	// Qualities is nil when all are Good.
 	Qualities []sample.Quality
+	// Versions and Positions decide between samples of one series and time. They are
+	// nil unless they were asked for.
+	Versions, Positions []uint64
 }
 
 // Series is who the samples are of, in the words of a row.
@@ -64,9 +81,10 @@ type Series struct {
 	Metric string
 	Tags   string // a JSON object, names in order
 	Kind   sample.Kind
+	Of     sample.Series
 }
 
 // NewSeries gives a series in the words of a row.
 func NewSeries(s sample.Series, id sample.SeriesID, kind sample.Kind) *Series {
-	return &Series{ID: id.String(), Metric: s.Metric, Tags: string(jsonline.AppendTags(nil, s.Tags)), Kind: kind}
+	return &Series{ID: id.String(), Metric: s.Metric, Tags: string(jsonline.AppendTags(nil, s.Tags)), Kind: kind, Of: s}
 }

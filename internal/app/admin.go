@@ -58,7 +58,8 @@ func (a *App) explain(w http.ResponseWriter, err error) {
 		problem.Write(w, http.StatusNotFound, "Not found", err.Error())
 	case errors.Is(err, journal.ErrPinned):
 		problem.Write(w, http.StatusConflict, "In use", err.Error())
-	case errors.Is(err, journal.ErrUnverified), errors.Is(err, journal.ErrNoArchive), errors.Is(err, journal.ErrArchived), errors.Is(err, journal.ErrOpen):
+	case errors.Is(err, journal.ErrUnverified), errors.Is(err, journal.ErrNoArchive), errors.Is(err, journal.ErrArchived), errors.Is(err, journal.ErrOpen),
+		errors.Is(err, journal.ErrEnded):
 		problem.Write(w, http.StatusConflict, "Not in that state", err.Error())
 	case errors.Is(err, buffer.ErrFull), errors.Is(err, buffer.ErrUnavailable), errors.Is(err, store.ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
 		w.Header().Set("Retry-After", "1")

@@ -36,8 +36,10 @@ import (
 	"weir/internal/objects"
 	"weir/internal/objects/folder"
 	"weir/internal/pipeline"
+	"weir/internal/pipeline/cuts"
 	"weir/internal/query"
 	"weir/internal/query/volumes"
+	"weir/internal/retention"
 	"weir/internal/sample"
 	"weir/internal/sql"
 	"weir/internal/store"
@@ -81,9 +83,10 @@ type App struct {
 
 	warehouse  warehouse.Warehouse
 	statements *sql.Handler
-	cuts       *cutter
+	cuts       *cuts.Cutter
 	pipelines  *pipeline.Scheduler
 	erasures   *erasures.Erasures
+	retention  *retention.Keeper
 
 	results, exports objects.Objects
 	lender           *backup.Lender

@@ -11,6 +11,7 @@ import (
 	"weir/internal/archive"
 	"weir/internal/journal"
 	"weir/internal/objects"
+	"weir/internal/pipeline/cuts"
 	"weir/internal/sample"
 	"weir/internal/store"
 )
@@ -23,6 +24,8 @@ type archiveAnswer struct {
 	Bytes          uint64   `json:"bytes"`
 	BytesPerSample *float64 `json:"bytes_per_sample"`
 	Manifest       string   `json:"manifest"`
+
+	Ends *time.Time `json:"ends"` // of a dropped revision, by retention.archives; of one that has ended when it did
 }
 
 // serveArchive lists the revisions of all weeks, and what their archives hold.
@@ -40,6 +43,13 @@ func (a *App) serveArchive(w http.ResponseWriter, r *http.Request) error {
 		if s.Rows > 0 {
 			each := float64(s.Bytes) / float64(s.Rows)
 			one.BytesPerSample = &each
+		}
+		switch keep := time.Duration(a.config.Retention.Archives); {
+		case s.State == journal.VolumeEnded:
+			one.Ends = &s.Ended
+		case s.State == journal.VolumeDropped && s.Manifest != "" && keep > 0:
+			ends := time.Unix(0, s.Week.End()).UTC().Add(keep)
+			one.Ends = &ends
 		}
 		out = append(out, one)
 	}
@@ -126,33 +136,6 @@ func archiveError(err error) error {
 	return err
 }
 
-// Orphans of the archive are looked for so often, and are removed when they are
-// so old: no attempt takes that long.
-const (
-	sweepArchiveEvery = time.Hour
-	orphanAge         = 24 * time.Hour
-)
-
-// sweepArchive removes what attempts left that were cut short.
-func (a *App) sweepArchive(ctx context.Context) {
-	every := time.NewTicker(sweepArchiveEvery)
-	defer every.Stop()
-	for {
-		n, err := a.archiver.Sweep(ctx, orphanAge)
-		if err != nil && ctx.Err() == nil {
-			a.logger.Warn("the archive was not swept; trying again", "in", sweepArchiveEvery, "error", err)
-		}
-		if n > 0 {
-			a.logger.Info("leftovers removed from the archive", "objects", n)
-		}
-		select {
-		case <-every.C:
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
 // letGo lets go of the volumes that a process held which was killed: else they
 // could not be dropped until that expires. Runs go on, and keep what they hold.
 func (a *App) letGo(ctx context.Context) error {
@@ -167,7 +150,7 @@ func (a *App) letGo(ctx context.Context) error {
 		}
 		for _, v := range list {
 			for _, p := range v.Pins {
-				if strings.HasPrefix(p.Holder, ofRun) {
+				if strings.HasPrefix(p.Holder, cuts.OfRun) {
 					continue
 				}
 				if err := a.book.Unpin(ctx, week, v.Revision, p.Holder); err != nil {

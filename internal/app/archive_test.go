@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"weir/internal/journal"
+	"weir/internal/pipeline/cuts"
 	"weir/internal/sample"
 )
 
@@ -54,7 +55,7 @@ func TestKilledArchiverHoldsNoWeek(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const run = ofRun + "p"
+	const run = cuts.OfRun + "p"
 	cut := []uint64{1 << 30, 1 << 30}
 	for _, holder := range []string{run, "verify 20260101T000000Z-1", "archive 20260101T000000Z-2"} {
 		now := time.Now()

@@ -89,7 +89,7 @@ func (a *App) checkJournal(ctx context.Context, j *journal.Journal, r *Report) e
 // checkItems reads the items of one revision that a journal names.
 func (a *App) checkItems(ctx context.Context, j *journal.Journal, revision int, named map[store.ItemKey]uint32, r *Report) error {
 	volume, err := a.book.Volume(ctx, j.ID().Week, revision)
-	if err != nil || volume.State == journal.VolumeDropped {
+	if err != nil || volume.Gone() {
 		return err
 	}
 	buckets := map[sample.Shard][]store.ItemKey{}

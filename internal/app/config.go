@@ -11,6 +11,7 @@ import (
 	"weir/internal/gateway"
 	"weir/internal/merge"
 	"weir/internal/query"
+	"weir/internal/retention"
 	"weir/internal/sample"
 	"weir/internal/sql"
 	"weir/internal/warehouse/duckdb"
@@ -33,6 +34,7 @@ type Config struct {
 	Query      QueryConfig      `yaml:"query"`
 	Warehouse  WarehouseConfig  `yaml:"warehouse"`
 	Pipelines  PipelinesConfig  `yaml:"pipelines"`
+	Retention  retention.Config `yaml:"retention"`
 	Log        LogConfig        `yaml:"log"`
 }
 
@@ -94,6 +96,7 @@ func Default() Config {
 		Query:      QueryConfig{Limits: query.DefaultLimits(), Timeout: time.Minute},
 		Warehouse:  defaultWarehouse(),
 		Pipelines:  defaultPipelines(),
+		Retention:  retention.Default(),
 		Log:        LogConfig{Level: "info"},
 	}
 }
@@ -144,6 +147,9 @@ func (c Config) Validate() error {
 	}
 	if err := c.Pipelines.validate(); err != nil {
 		return fmt.Errorf("pipelines.%w", err)
+	}
+	if err := c.Retention.Validate(); err != nil {
+		return fmt.Errorf("retention.%w", err)
 	}
 	return nil
 }

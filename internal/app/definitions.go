@@ -1,11 +1,14 @@
 package app
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"time"
 
 	"weir/internal/pipeline"
 	"weir/internal/pipeline/definition"
+	"weir/internal/query"
 )
 
 // CheckPipeline gives the name of the pipeline that a text defines, or all that
@@ -31,6 +34,35 @@ func PlanPipeline(file string, text []byte, window string) (string, error) {
 		return "", fmt.Errorf("%s: %w", file, err)
 	}
 	return plan.Picture(), nil
+}
+
+// PipelineWarnings says what of definitions, each by its file's name, is to be known,
+// though it is not wrong: by file. Definitions that are wrong are left out.
+func PipelineWarnings(texts map[string][]byte) map[string][]string {
+	var all []pipeline.Definition
+	files := map[string]pipeline.Definition{}
+	for file, text := range texts {
+		if d, err := parsePipeline(file, text); err == nil {
+			files[file] = d
+			all = append(all, d)
+		}
+	}
+	slices.SortFunc(all, func(a, b pipeline.Definition) int { return cmp.Compare(a.Name, b.Name) })
+	out := map[string][]string{}
+	for file, d := range files {
+		if found := pipeline.Overlaps(d, all, sharedSeries); len(found) > 0 {
+			out[file] = found
+		}
+	}
+	return out
+}
+
+// sharedSeries says whether two selectors may take the same series. One that can't be
+// read takes none.
+func sharedSeries(a, b string) bool {
+	x, errX := query.ParseSelector(a)
+	y, errY := query.ParseSelector(b)
+	return errX == nil && errY == nil && x.MayShare(y)
 }
 
 func parsePipeline(file string, text []byte) (pipeline.Definition, error) {

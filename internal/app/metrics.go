@@ -58,6 +58,7 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 		counter("weir_flush_bytes_total", "Bytes of items that flushes wrote.", float64(f.Bytes), "class", class)
 		counter("weir_flush_samples_total", "Samples in items that flushes wrote.", float64(f.Samples), "class", class)
 	}
+	c.retention.Counts().Each(counter)
 	ready := 0.0
 	if c.ready.Load() {
 		ready = 1

@@ -19,6 +19,7 @@ import (
 	"weir/internal/journal"
 	"weir/internal/objects/folder"
 	"weir/internal/pipeline"
+	"weir/internal/pipeline/cuts"
 	"weir/internal/pipeline/definition"
 	"weir/internal/pipeline/steps"
 	"weir/internal/query"
@@ -64,10 +65,11 @@ func (a *App) openPipelines() error {
 		return err
 	}
 	a.results, a.exports = results, exports
-	a.cuts = &cutter{book: a.book, commit: a.heads().Commit, now: time.Now}
+	a.cuts = &cuts.Cutter{Book: a.book, Commit: a.heads().Commit, Now: time.Now}
 	c := pipeline.Default()
 	c.Records, c.Log, c.Alone = a.store, a.logger.With("role", "pipelines"), true
 	c.Cutter, c.Conditions, c.Checks = a.cuts, &watermark{a.queues}, checks()
+	c.Shared = sharedSeries
 	c.Worker = steps.New(steps.Options{
 		Inputs:   &inputs{a.source, a.config.Pipelines.Memory},
 		Engine:   local.New(a.config.Pipelines.engine(), results),
@@ -83,17 +85,18 @@ func (a *App) openPipelines() error {
 		Archiver: a.archiver, Results: results, Exports: exports, Pipelines: a.pipelines, Warehouse: a.warehouse,
 		Random: randomNumber, Logger: a.logger.With("role", "erase"),
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	a.openRetention(results, exports)
+	return nil
 }
 
 // analyses is every analysis there is, by the name that definitions have for it.
 func analyses() map[string]steps.Maker {
 	return map[string]steps.Maker{
 		"rollup": func(p definition.Analyse) (analysis.Analysis, error) {
-			if len(p.By) > 0 {
-				return nil, &definition.KeyError{Key: "by", Err: fmt.Errorf("%w: a rollup is made of each series; leave by out", analysis.ErrParameters)}
-			}
-			r, err := rollup.New(rollup.Parameters{Every: int64(p.Every), Functions: p.Functions, Quantiles: p.Quantiles})
+			r, err := rollup.New(rollup.Parameters{Every: int64(p.Every), Functions: p.Functions, Quantiles: p.Quantiles, By: p.By})
 			if err != nil {
 				return nil, err
 			}
@@ -129,8 +132,11 @@ func checks() definition.Checks {
 			}
 			return format(s.SQL.Format)
 		},
-		definition.KindImportHistory: func(definition.Step) error {
-			return errors.New("import-history is not built yet; leave the step out")
+		definition.KindImportHistory: func(s definition.Step) error {
+			if _, err := query.ParseSelector(s.ImportHistory.Select); err != nil {
+				return &definition.KeyError{Key: "select", Err: err}
+			}
+			return nil
 		},
 	}
 }
@@ -186,111 +192,6 @@ func positionsOf(cut string) (func(store.JournalID) uint64, error) {
 	}, nil
 }
 
-// cutter takes and holds the cuts of runs.
-type cutter struct {
-	book   *journal.Book
-	commit func(context.Context, sample.Week) error
-	now    func() time.Time
-}
-
-var (
-	_ pipeline.Cutter    = (*cutter)(nil)
-	_ pipeline.CutKeeper = (*cutter)(nil)
-)
-
-// Bounds of a cut.
-const (
-	pinTime    = 15 * time.Minute // a pin outlives that much silence
-	commitTime = time.Minute      // for what was acknowledged before
-)
-
-// Cut commits what was acknowledged of the weeks of a run, and holds where their
-// journals stand then.
-func (c *cutter) Cut(ctx context.Context, k pipeline.RunKey) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, commitTime)
-	defer cancel()
-	cut := &feed.Cut{}
-	weeks, err := c.book.Weeks(ctx)
-	if err != nil {
-		return "", err
-	}
-	for _, week := range weeks {
-		if week.End() <= int64(k.Start) || week.Start() >= int64(k.End) {
-			continue
-		}
-		record, _, err := c.book.Week(ctx, week)
-		if err == nil {
-			err = c.commit(ctx, week)
-		}
-		if err != nil {
-			return "", err
-		}
-		for partition := range record.Partitions {
-			j := c.book.Journal(store.JournalID{Week: week, Partition: partition})
-			if err := j.Refresh(ctx); err != nil {
-				return "", err
-			}
-			cut.Set(feed.Journal{Week: week, Partition: partition}, j.Snapshot().Cut)
-		}
-	}
-	token := cut.Token()
-	return token, c.Keep(ctx, k, token)
-}
-
-// Keep holds a cut on.
-func (c *cutter) Keep(ctx context.Context, k pipeline.RunKey, cut string) error {
-	return c.each(ctx, cut, func(week sample.Week, revision int, positions []uint64) error {
-		now := c.now()
-		err := c.book.Pin(ctx, week, revision, journal.Pin{Holder: holder(k), Cut: positions, Expires: now.Add(pinTime)}, now)
-		if errors.Is(err, journal.ErrRemoved) {
-			return fmt.Errorf("%w: %w", compute.ErrInput, err)
-		}
-		return err
-	})
-}
-
-// Release lets go of a cut.
-func (c *cutter) Release(ctx context.Context, k pipeline.RunKey, cut string) error {
-	return c.each(ctx, cut, func(week sample.Week, revision int, _ []uint64) error {
-		return c.book.Unpin(ctx, week, revision, holder(k))
-	})
-}
-
-func holder(k pipeline.RunKey) string { return ofRun + k.String() }
-
-// ofRun begins the names under which runs hold volumes.
-const ofRun = "run "
-
-// each calls do for each volume that a cut names something of.
-func (c *cutter) each(ctx context.Context, cut string, do func(sample.Week, int, []uint64) error) error {
-	token, err := feed.ParseToken(cut)
-	if err != nil {
-		return err
-	}
-	positions := map[sample.Week][]uint64{}
-	for _, j := range token.Journals() {
-		for len(positions[j.Week]) <= j.Partition {
-			positions[j.Week] = append(positions[j.Week], 0)
-		}
-		positions[j.Week][j.Partition] = token.Position(j)
-	}
-	for week, at := range positions {
-		list, err := c.book.Volumes(ctx, week)
-		if err != nil {
-			return err
-		}
-		for _, v := range list {
-			if v.State == journal.VolumeDropped {
-				continue // its archive holds what it will ever hold
-			}
-			if err := do(week, v.Revision, at); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
 // watermark tells up to when all is committed: messages are acked once they
 // are, so it is the oldest that a queue holds.
 type watermark struct{ queues queues }
@@ -333,7 +234,7 @@ func (w *weekArchiver) Ended(ctx context.Context, before time.Time) ([]sample.We
 			return nil, err
 		}
 		for _, v := range list {
-			if v.State != journal.VolumeDropped {
+			if !v.Gone() {
 				out = append(out, week)
 				break
 			}
@@ -358,7 +259,7 @@ func (w *weekArchiver) Drop(ctx context.Context, k pipeline.RunKey, week sample.
 		if v.State != journal.VolumeVerified && v.State != journal.VolumeDropped {
 			continue
 		}
-		err := w.app.book.Unpin(ctx, week, v.Revision, holder(k))
+		err := w.app.book.Unpin(ctx, week, v.Revision, cuts.Holder(k))
 		if err == nil {
 			err = w.app.book.DropVolume(ctx, week, v.Revision, time.Now())
 		}

@@ -101,7 +101,7 @@ func (a *App) startRoles() *roles {
 			a.logger.Error("merging ended", "error", err)
 		}
 	})
-	r.others.Go(func() { a.sweepArchive(workerContext) })
+	r.others.Go(func() { a.retention.Run(workerContext) })
 	return r
 }
 

@@ -82,7 +82,7 @@ func (a *App) describeWeek(ctx context.Context, week sample.Week) ([]weekAnswer,
 				}
 			}
 			for n := range s.Items.All() {
-				if n.Revision == v.Revision && v.State != journal.VolumeDropped {
+				if n.Revision == v.Revision && !v.Gone() {
 					one.Items++
 					one.Bytes += uint64(n.Bytes)
 				}
@@ -92,7 +92,7 @@ func (a *App) describeWeek(ctx context.Context, week sample.Week) ([]weekAnswer,
 			from, to := time.Unix(0, first).UTC(), time.Unix(0, last).UTC()
 			one.First, one.Last = &from, &to
 		}
-		if sizer, ok := a.store.(store.Sizer); ok && v.State != journal.VolumeDropped {
+		if sizer, ok := a.store.(store.Sizer); ok && !v.Gone() {
 			if one.OnDisk, err = sizer.Size(ctx, v.Table); err != nil {
 				return nil, err
 			}
@@ -294,7 +294,7 @@ func DumpItems(ctx context.Context, a *App, w io.Writer) error {
 
 func (a *App) dumpVolume(ctx context.Context, lines *json.Encoder, j *journal.Journal, revision int, named map[store.ItemKey]store.FlushID) error {
 	volume, err := a.book.Volume(ctx, j.ID().Week, revision)
-	if err != nil || volume.State == journal.VolumeDropped {
+	if err != nil || volume.Gone() {
 		return err
 	}
 	return eachItem(ctx, a.store, volume.Table, named, func(flush store.FlushID, b *block.Batch, run, i int) error {

@@ -76,6 +76,7 @@ func homes() map[string]home {
 		"internal/ledger":    {layer: service},
 		"internal/backup":    {layer: service},
 		"internal/pipeline":  {layer: service},
+		"internal/retention": {layer: service},
 		"internal/simulate":  {layer: service},
 		"internal/ingest":    {layer: service},
 		"internal/client":    {layer: service},

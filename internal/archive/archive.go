@@ -166,6 +166,9 @@ func again(err error) bool {
 // What is equal is verified from then on; what was and is not any more is not.
 func (a *Archiver) Verify(ctx context.Context, week sample.Week, report Report) error {
 	return a.each(ctx, week, func(v journal.VolumeRecord) error {
+		if v.State == journal.VolumeEnded {
+			return nil // there is nothing any more
+		}
 		if v.Archive == nil {
 			if v.State == journal.VolumeDropped {
 				return nil // discarded without an archive
@@ -189,7 +192,7 @@ func (a *Archiver) Verify(ctx context.Context, week sample.Week, report Report) 
 // Drop removes the items of a week's volumes, all of which must be verified.
 func (a *Archiver) Drop(ctx context.Context, week sample.Week) error {
 	err := a.each(ctx, week, func(v journal.VolumeRecord) error {
-		if v.State != journal.VolumeVerified && v.State != journal.VolumeDropped {
+		if v.State != journal.VolumeVerified && !v.Gone() {
 			return fmt.Errorf("%w: it is %s; archive it first", journal.ErrUnverified, v.State)
 		}
 		return nil

@@ -145,6 +145,15 @@ func (o testObjects) Open(ctx context.Context, name string) (r objects.Reader, e
 	return testReader{r, o.t}, nil
 }
 
+func (o testObjects) List(ctx context.Context, prefix string) (out []objects.Info, err error) {
+	err = o.t.pass(func() error { out, err = o.Objects.List(ctx, prefix); return err })
+	return out, err
+}
+
+func (o testObjects) Delete(ctx context.Context, name string) error {
+	return o.t.pass(func() error { return o.Objects.Delete(ctx, name) })
+}
+
 type testWriter struct {
 	objects.Writer
 	t *turnstile

@@ -17,11 +17,18 @@ import (
 
 // Restore writes the samples of a week's dropped volumes as items into tables of
 // names never used, names them in the journals, and turns the records. A volume
-// that is not dropped is left as it is. Cut short anywhere, it is called again
-// and goes on.
+// that is not dropped is left as it is; ErrEnded where all have ended. Cut short
+// anywhere, it is called again and goes on.
 func (a *Archiver) Restore(ctx context.Context, week sample.Week, report Report) error {
-	return a.each(ctx, week, func(v journal.VolumeRecord) error {
-		if v.State != journal.VolumeDropped {
+	volumes, ended := 0, 0
+	err := a.each(ctx, week, func(v journal.VolumeRecord) error {
+		volumes++
+		switch v.State {
+		case journal.VolumeDropped:
+		case journal.VolumeEnded:
+			ended++
+			return nil
+		default:
 			return nil
 		}
 		var err error
@@ -32,6 +39,10 @@ func (a *Archiver) Restore(ctx context.Context, week sample.Week, report Report)
 		}
 		return err
 	})
+	if err == nil && ended == volumes {
+		err = fmt.Errorf("week %s: %w; it cannot be restored", week, journal.ErrEnded)
+	}
+	return err
 }
 
 func (a *Archiver) restore(ctx context.Context, id journal.VolumeID, report Report) error {

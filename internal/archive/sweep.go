@@ -13,22 +13,32 @@ import (
 // attemptForm finds the attempt in the name of a part or manifest.
 var attemptForm = regexp.MustCompile(`^week=[^/]+/rev=\d+/(?:bucket=[^/]+/part|manifest)-(\d{8}T\d{6}Z)-[0-9a-f]{16}(?:-\d+)?\.(?:parquet|json)$`)
 
-// Sweep removes the parts and manifests of attempts that began longer ago than
-// a bound and that no record names, and gives how many it removed. An attempt
-// that takes longer than the bound may lose parts to it: what it archives is then
-// not verified, and is archived again. Other objects are left alone.
-func (a *Archiver) Sweep(ctx context.Context, bound time.Duration) (removed int, err error) {
+// Swept is what a sweep removed.
+type Swept struct {
+	Files int
+	Bytes int64
+}
+
+// endGrace is how long the archive of a volume that has ended stays for readers
+// that began before.
+const endGrace = time.Hour
+
+// Sweep removes the parts and manifests that no record names, of attempts that began
+// longer ago than a bound: those that were cut short, and those of volumes that have
+// ended. An attempt that takes longer than the bound may lose parts to it: what it
+// archives is then not verified, and is archived again. Other objects are left alone.
+func (a *Archiver) Sweep(ctx context.Context, bound time.Duration) (swept Swept, err error) {
 	all, err := a.objects.List(ctx, "")
 	if err != nil {
-		return 0, err
+		return swept, err
 	}
 	weeks, err := a.book.Weeks(ctx)
 	if err != nil {
-		return 0, err
+		return swept, err
 	}
 	named, err := a.named(ctx, weeks)
 	if err != nil {
-		return 0, err
+		return swept, err
 	}
 	before := a.now().Add(-bound)
 	for _, o := range all {
@@ -40,11 +50,12 @@ func (a *Archiver) Sweep(ctx context.Context, bound time.Duration) (removed int,
 			continue
 		}
 		if err := a.objects.Delete(ctx, o.Name); err != nil {
-			return removed, err
+			return swept, err
 		}
-		removed++
+		swept.Files++
+		swept.Bytes += o.Size
 	}
-	return removed, nil
+	return swept, nil
 }
 
 // named gives the objects that records name.
@@ -56,7 +67,7 @@ func (a *Archiver) named(ctx context.Context, weeks []sample.Week) (map[string]b
 			return nil, err
 		}
 		for _, v := range volumes {
-			if v.Archive == nil {
+			if v.Archive == nil || v.Ended != nil && a.now().Sub(v.Ended.At) >= endGrace {
 				continue
 			}
 			named[v.Archive.Manifest] = true
@@ -81,6 +92,7 @@ type Summary struct {
 	Manifest string // "" where there is none
 	Rows     uint64
 	Bytes    uint64
+	Ended    time.Time // if it has
 }
 
 // List gives the revisions of all weeks, in order.
@@ -97,7 +109,10 @@ func (a *Archiver) List(ctx context.Context) ([]Summary, error) {
 		}
 		for _, v := range volumes {
 			s := Summary{Week: week, Revision: v.Revision, State: v.State}
-			if v.Archive != nil {
+			if v.Ended != nil {
+				s.Ended = v.Ended.At
+			}
+			if v.Archive != nil && v.State != journal.VolumeEnded {
 				s.Manifest, s.Rows, s.Bytes = v.Archive.Manifest, v.Archive.Rows, v.Archive.Bytes
 			}
 			out = append(out, s)

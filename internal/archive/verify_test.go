@@ -119,16 +119,16 @@ func TestSweepRemovesWhatNobodyNames(t *testing.T) {
 		t.Fatalf("nothing is left over: %v", left)
 	}
 	a := r.archiver(r.store, r.objects)
-	if n, err := a.Sweep(t.Context(), time.Hour); n != 0 || err != nil {
-		t.Errorf("%d young objects removed, %v", n, err)
+	if n, err := a.Sweep(t.Context(), time.Hour); n.Files != 0 || err != nil {
+		t.Errorf("%d young objects removed, %v", n.Files, err)
 	}
 	r.clock = r.clock.Add(2 * time.Hour)
 	n, err := a.Sweep(t.Context(), time.Hour)
 	r.must(err)
 	now, err := r.objects.List(t.Context(), "")
 	r.must(err)
-	if n != len(left)-len(all)-1 || len(now) != len(all)+1 {
-		t.Errorf("%d removed, and left are %v; want %v and one more", n, now, all)
+	if n.Files != len(left)-len(all)-1 || len(now) != len(all)+1 {
+		t.Errorf("%d removed, and left are %v; want %v and one more", n.Files, now, all)
 	}
 	r.must(a.Archive(t.Context(), r.week, quiet))
 	r.whole()

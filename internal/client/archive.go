@@ -17,6 +17,7 @@ type Archived struct {
 	Bytes          int64    `json:"bytes"`
 	BytesPerSample *float64 `json:"bytes_per_sample"` // nil: no rows
 	Manifest       string   `json:"manifest"`         // empty: no archive
+	Ends           string   `json:"ends"`             // when its retention ends, or ended; empty: never, or it is not dropped
 }
 
 // Archives lists the revisions of all weeks.

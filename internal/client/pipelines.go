@@ -20,6 +20,8 @@ type Pipeline struct {
 	Asked      int    `json:"asked"` // runs that wait for their turn
 	Next       string `json:"next"`  // tick
 	Error      string `json:"error"` // why it is not scheduled
+
+	Warnings []string `json:"warnings"` // of a definition that was given
 }
 
 // RunKey names a run. Times are RFC 3339.

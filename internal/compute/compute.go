@@ -66,6 +66,7 @@ type Input interface {
 type Part struct {
 	First, End int // shards, half-open
 	From, To   int64
+	Versions   bool // they are read too, with positions
 }
 
 // Output is what a job left.

@@ -135,6 +135,20 @@ func (s *Sum) Value() float64 {
 	return s.high + s.low + 0 // -0 + 0 is 0
 }
 
+// Exact gives the sum as it is, without rounding; ok is false where it is NaN or
+// infinite.
+func (s *Sum) Exact() (exact *big.Float, ok bool) {
+	wide := s.wide
+	if wide == nil {
+		wide = &accumulator{}
+		wide.add([]uint64{math.Float64bits(s.high), math.Float64bits(s.low)})
+	}
+	if wide.nan || wide.plus || wide.minus {
+		return nil, false
+	}
+	return wide.exact(), true
+}
+
 // Size gives the bytes that the sum holds beside itself.
 func (s *Sum) Size() int {
 	if s.wide == nil {
@@ -221,12 +235,17 @@ func (a *accumulator) value() float64 {
 	case a.minus:
 		return math.Inf(-1)
 	}
+	nearest, _ := a.exact().Float64()
+	return nearest
+}
+
+// exact gives the number where it is finite.
+func (a *accumulator) exact() *big.Float {
 	a.carry()
 	all, limb := new(big.Int), new(big.Int)
 	for i := limbs - 1; i >= 0; i-- {
 		all.Lsh(all, 32).Add(all, limb.SetInt64(a.limb[i]))
 	}
 	exact := new(big.Float).SetInt(all) // as wide as it needs
-	nearest, _ := exact.SetMantExp(exact, -1074).Float64()
-	return nearest
+	return exact.SetMantExp(exact, -1074)
 }

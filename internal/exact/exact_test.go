@@ -149,3 +149,25 @@ func BenchmarkExactSum(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(values)), "ns/value")
 }
+
+// TestExactIsNotRounded: what lies below a float64's last place is there.
+func TestExactIsNotRounded(t *testing.T) {
+	for _, values := range [][]float64{{}, {1, 0x1p-80}, {0x1p900, 1, 0x1p-1074}, {1, -1}, {3}} {
+		var s Sum
+		want := new(big.Float).SetPrec(4000)
+		for _, x := range values {
+			s.Add([]uint64{math.Float64bits(x)})
+			want.Add(want, new(big.Float).SetFloat64(x))
+		}
+		if got, ok := s.Exact(); !ok || got.Cmp(want) != 0 {
+			t.Errorf("the sum of %v is %v, %v", values, got, ok)
+		}
+	}
+	for _, x := range []float64{math.NaN(), math.Inf(1), math.Inf(-1)} {
+		var s Sum
+		s.Add([]uint64{math.Float64bits(x), math.Float64bits(1)})
+		if got, ok := s.Exact(); ok {
+			t.Errorf("with %v it is %v", x, got)
+		}
+	}
+}

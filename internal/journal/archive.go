@@ -53,6 +53,7 @@ const (
 // (law 5): the table while it holds that, else the archive, once that is verified.
 func (v *VolumeRecord) Serves(cut []uint64) Serving {
 	switch {
+	case v.State == VolumeEnded:
 	case v.State != VolumeDropped && reaches(cut, v.Removed):
 		return FromTable
 	case v.Archive != nil && v.State != VolumeArchived && reaches(cut, v.Archive.Sealed):
@@ -68,6 +69,7 @@ func (v *VolumeRecord) Serves(cut []uint64) Serving {
 func (v *VolumeRecord) ServesAt(partition int, position uint64) Serving {
 	archived := v.Archive != nil && v.State != VolumeArchived && partition < len(v.Archive.Sealed) && position >= v.Archive.Sealed[partition]
 	switch {
+	case v.State == VolumeEnded:
 	case v.State != VolumeDropped && (position >= at(v.Removed, partition) || !archived):
 		return FromTable
 	case archived:
@@ -125,7 +127,7 @@ func (b *Book) ArchiveVolume(ctx context.Context, id VolumeID, archive Archive, 
 		switch {
 		case v.State == VolumeOpen:
 			return false, fmt.Errorf("volume %s: %w; seal it first", id, ErrOpen)
-		case v.State == VolumeVerified, v.State == VolumeDropped, named == archive.Manifest, named != instead:
+		case v.State == VolumeVerified, v.Gone(), named == archive.Manifest, named != instead:
 			return false, nil
 		}
 		v.State, v.Archive = VolumeArchived, &archive
@@ -188,7 +190,7 @@ func (b *Book) DiscardVolume(ctx context.Context, w sample.Week, revision int, n
 func (b *Book) drop(ctx context.Context, id VolumeID, now time.Time, may func(*VolumeRecord) error) error {
 	v, err := b.turn(ctx, id, func(v *VolumeRecord) (bool, error) {
 		switch v.State {
-		case VolumeDropped:
+		case VolumeDropped, VolumeEnded:
 			return false, nil
 		case VolumeOpen:
 			return false, fmt.Errorf("volume %s: %w; seal it first", id, ErrOpen)
@@ -215,6 +217,8 @@ func (b *Book) drop(ctx context.Context, id VolumeID, now time.Time, may func(*V
 func (b *Book) BeginRestore(ctx context.Context, id VolumeID) (VolumeRecord, error) {
 	v, err := b.turn(ctx, id, func(v *VolumeRecord) (bool, error) {
 		switch {
+		case v.State == VolumeEnded:
+			return false, fmt.Errorf("volume %s: %w; it cannot be restored", id, ErrEnded)
 		case v.State != VolumeDropped || v.Restoring != "":
 			return false, nil
 		case v.Archive == nil:
@@ -239,7 +243,7 @@ func (b *Book) BeginRestore(ctx context.Context, id VolumeID) (VolumeRecord, err
 func (b *Book) EndRestore(ctx context.Context, id VolumeID, table string, positions []uint64) (VolumeRecord, error) {
 	return b.turn(ctx, id, func(v *VolumeRecord) (bool, error) {
 		switch {
-		case v.State != VolumeDropped && v.Table == table:
+		case !v.Gone() && v.Table == table:
 			return false, nil
 		case v.Restoring != table:
 			return false, fmt.Errorf("volume %s: %w: it is not restored into %s", id, ErrChanged, table)

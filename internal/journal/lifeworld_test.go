@@ -370,6 +370,8 @@ func (s lifeStore) Put(_ context.Context, key string, value []byte, version uint
 	return r, err
 }
 
+func (s lifeStore) Remove(context.Context, string, uint64) error { panic("no record is removed") }
+
 func (s lifeStore) Scan(_ context.Context, prefix string) (out []store.Record, err error) {
 	err = s.p.call("scan", func(w *lifeWorld) error {
 		for _, key := range slices.Sorted(maps.Keys(w.records)) {

@@ -35,7 +35,7 @@ func (b *Book) Sweep(ctx context.Context, w sample.Week, revision int, before []
 	if err != nil {
 		return 0, err
 	}
-	if v.State == VolumeDropped { // the drop removes them all
+	if v.Gone() { // the drop removes them all
 		for partition := range before {
 			b.Journal(store.JournalID{Week: w, Partition: partition}).forget(revision, math.MaxUint64)
 		}
@@ -87,7 +87,7 @@ func (b *Book) sweepPartition(ctx context.Context, v *VolumeRecord, partition in
 // remove raises the record's positions up to the limits, as far as the pins
 // let it, and says whether that changes anything.
 func (v *VolumeRecord) remove(limits []uint64, now time.Time) bool {
-	if v.State == VolumeDropped {
+	if v.Gone() {
 		return false
 	}
 	limits = slices.Clone(limits)
@@ -143,7 +143,7 @@ func (b *Book) SweepOrphans(ctx context.Context, w sample.Week, revision int) (i
 		return 0, err
 	}
 	v, err := b.Volume(ctx, w, revision)
-	if err != nil || v.State == VolumeDropped {
+	if err != nil || v.Gone() {
 		return 0, err
 	}
 	// The keys first, the journals after: what is named in between is known.

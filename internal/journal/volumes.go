@@ -30,6 +30,7 @@ type VolumeRecord struct {
 
 	Archive   *Archive `json:"archive,omitempty"`
 	Restoring string   `json:"restoring,omitempty"` // of a dropped volume: the table that is being filled from its archive
+	Ended     *End     `json:"ended,omitempty"`
 
 	version uint64 // of the store's record
 }
@@ -44,6 +45,7 @@ const (
 	VolumeArchived VolumeState = "archived" // an archive is written, and the record names it
 	VolumeVerified VolumeState = "verified" // it was read back, and is equal to the volume
 	VolumeDropped  VolumeState = "dropped"  // its items are removed, or going
+	VolumeEnded    VolumeState = "ended"    // its archive is removed too, or going: it reads as empty
 )
 
 // Pin is a cut that somebody holds: until it ends, nothing is removed that the
@@ -134,7 +136,7 @@ func (b *Book) EnsureVolume(ctx context.Context, w sample.Week, revision int) (V
 	if made {
 		return v, nil
 	}
-	if v, err = b.Volume(ctx, w, revision); err == nil && (v.State == VolumeDropped || v.Table != id.table()) {
+	if v, err = b.Volume(ctx, w, revision); err == nil && (v.Gone() || v.Table != id.table()) {
 		err = b.store.Drop(ctx, id.table())
 	}
 	return v, err

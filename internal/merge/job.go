@@ -17,7 +17,7 @@ import (
 func (m *Merger) merge(ctx context.Context, id store.JournalID, j job) error {
 	first := &j.inputs[0]
 	volume, err := m.book.Volume(ctx, id.Week, first.Revision)
-	if err != nil || volume.State == journal.VolumeDropped {
+	if err != nil || volume.Gone() {
 		return err
 	}
 	// A journal that cannot be read takes no entry: no items for it.

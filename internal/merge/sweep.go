@@ -40,7 +40,7 @@ func (m *Merger) sweep(ctx context.Context, week sample.Week, partitions int) er
 	}
 	var failed []error
 	for _, v := range volumes {
-		if v.State == journal.VolumeDropped {
+		if v.Gone() {
 			continue
 		}
 		if due != nil {
@@ -89,7 +89,7 @@ func (m *Merger) finishDrops(ctx context.Context) error {
 		volumes, err := m.book.Volumes(ctx, week)
 		failed = append(failed, err)
 		for _, v := range volumes {
-			if v.State == journal.VolumeDropped && slices.Contains(tables, v.Table) {
+			if v.Gone() && slices.Contains(tables, v.Table) {
 				failed = append(failed, m.tables.Drop(ctx, v.Table))
 			}
 		}

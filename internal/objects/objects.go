@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 )
 
 // Errors that drivers wrap.
@@ -71,6 +72,8 @@ type Reader interface {
 type Info struct {
 	Name string
 	Size int64
+	// Modified is when it became there, about, by the clock of who keeps it.
+	Modified time.Time
 }
 
 // Paths is an optional ability of Objects: files of this machine, which other

@@ -51,6 +51,16 @@ func (m *memory) Put(_ context.Context, key string, value []byte, version uint64
 	return m.records[key], nil
 }
 
+func (m *memory) Remove(_ context.Context, key string, version uint64) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if r, ok := m.records[key]; !ok || r.Version != version {
+		return &store.Error{Op: "remove", Key: key, Err: store.ErrConflict}
+	}
+	delete(m.records, key)
+	return nil
+}
+
 func (m *memory) Scan(_ context.Context, prefix string) (found []store.Record, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -113,6 +123,11 @@ func (m *mortal) Get(ctx context.Context, key string) (store.Record, error) {
 
 func (m *mortal) Put(ctx context.Context, key string, value []byte, version uint64) (store.Record, error) {
 	return through(m, func() (store.Record, error) { return m.Records.Put(ctx, key, value, version) })
+}
+
+func (m *mortal) Remove(ctx context.Context, key string, version uint64) error {
+	_, err := through(m, func() (struct{}, error) { return struct{}{}, m.Records.Remove(ctx, key, version) })
+	return err
 }
 
 func (m *mortal) Scan(ctx context.Context, prefix string) ([]store.Record, error) {

@@ -65,7 +65,8 @@ func (s *Scheduler) serveApply(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return Pipeline{Name: d.Name, Definition: d.Hash, Scheduled: d.Scheduled(), Pending: []Window{}}, nil
+	warnings, err := s.overlaps(r.Context(), d)
+	return Pipeline{Name: d.Name, Definition: d.Hash, Scheduled: d.Scheduled(), Pending: []Window{}, Warnings: warnings}, err
 }
 
 func (s *Scheduler) serveStatus(r *http.Request) (any, error) {

@@ -40,6 +40,7 @@ type Config struct {
 	Conditions Conditions
 	Notify     Notify
 	Checks     definition.Checks
+	Shared     func(a, b string) bool // whether two selectors may take the same series; nil: nobody is warned
 	Log        *slog.Logger
 	Now        func() time.Time
 	NewName    func() string // unique names of attempts and schedulers, of a-z, 0-9 and '-'

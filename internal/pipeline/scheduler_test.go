@@ -191,7 +191,7 @@ func TestIndependentStepsRunSideBySide(t *testing.T) {
 		r.worker.set(func(l *labour) { l.hang = true })
 		s := r.scheduler(r.records)
 		stop := r.start(s)
-		text := strings.Replace(daily, "{name: b, load: {from: a}}", "{name: b, import-history: {select: m}}", 1)
+		text := strings.Replace(daily, "{name: b, load: {from: a}}", "{name: b, archive: {older_than: 1w}}", 1)
 		r.apply(s, text)
 		time.Sleep(time.Minute)
 		if n := r.worker.living(); n != 2 {

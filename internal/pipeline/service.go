@@ -37,6 +37,7 @@ type Pipeline struct {
 	Next       Instant  `json:"next,omitzero"`   // the next tick
 	Error      string   `json:"error,omitempty"` // why it is not scheduled
 	Text       string   `json:"text,omitempty"`
+	Warnings   []string `json:"warnings,omitempty"` // of a definition that was given
 }
 
 // Check parses a definition and judges it as Apply would.
@@ -72,7 +73,9 @@ func (s *Scheduler) Apply(ctx context.Context, file string, text []byte) (Pipeli
 		return Pipeline{}, fmt.Errorf("apply pipeline %s: %w", d.Name, err)
 	}
 	s.poke()
-	return s.describe(ctx, st), nil
+	p := s.describe(ctx, st)
+	p.Warnings, err = s.overlaps(ctx, d)
+	return p, err
 }
 
 // former gives the scheduled definition; one that can't be read any more
@@ -115,10 +118,7 @@ func (s *Scheduler) describe(ctx context.Context, st state) Pipeline {
 		return p
 	}
 	p.Scheduled, p.Text = d.Scheduled(), d.Text
-	for w := range d.Schedule.Windows(st.Noticed, definition.LastInstant) {
-		p.Next = w.End.Add(d.Delay)
-		break
-	}
+	p.Next = s.nextTick(d, &st)
 	return p
 }
 

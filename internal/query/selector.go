@@ -135,6 +135,24 @@ func (s Selector) Equalities() []sample.Tag {
 	return tags
 }
 
+// MayShare says whether a series may match both: it does not say so only where the
+// metric, or a tag, has to be one thing for one of them and another for the other.
+func (s Selector) MayShare(other Selector) bool {
+	own, okOwn := s.Metric()
+	theirs, okTheirs := other.Metric()
+	if okOwn && okTheirs && own != theirs {
+		return false
+	}
+	for _, a := range s.Equalities() {
+		for _, b := range other.Equalities() {
+			if a.Name == b.Name && a.Value != b.Value {
+				return false
+			}
+		}
+	}
+	return true
+}
+
 // String writes the selector so that ParseSelector reads it back.
 func (s Selector) String() string {
 	var b strings.Builder

@@ -189,3 +189,22 @@ func FuzzParseSelector(f *testing.F) {
 		}
 	})
 }
+
+func TestSelectorsMayShareSeries(t *testing.T) {
+	for _, c := range []struct {
+		a, b string
+		want bool
+	}{
+		{"cpu", "cpu", true}, {"cpu", "disk", false}, {`cpu{host="a"}`, `cpu{host="b"}`, false}, {`cpu{host="a"}`, `cpu{rack="b"}`, true},
+		{`{__name__=~".+"}`, "cpu", true}, {`cpu{host=~"a.*"}`, `cpu{host="b"}`, true},
+	} {
+		a, errA := ParseSelector(c.a)
+		b, errB := ParseSelector(c.b)
+		if errA != nil || errB != nil {
+			t.Fatal(errA, errB)
+		}
+		if a.MayShare(b) != c.want || b.MayShare(a) != c.want {
+			t.Errorf("%s and %s: want %v", c.a, c.b, c.want)
+		}
+	}
+}

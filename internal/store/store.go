@@ -284,6 +284,11 @@ type Records interface {
 	// DynamoDB: PutItem on condition of the version.
 	Put(ctx context.Context, key string, value []byte, version uint64) (Record, error)
 
+	// Remove removes a record on condition that its version is still the given one;
+	// ErrConflict else, and where it is not there. After any other error it may be
+	// removed: read it. DynamoDB: DeleteItem on condition of the version.
+	Remove(ctx context.Context, key string, version uint64) error
+
 	// Scan lists the records whose keys begin with a prefix that ends in '/',
 	// sorted. DynamoDB: Query, begins_with.
 	Scan(ctx context.Context, prefix string) ([]Record, error)

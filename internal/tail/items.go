@@ -171,7 +171,7 @@ func (r *reader) table(ctx context.Context, revision int) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if v.State == journal.VolumeDropped {
+	if v.Gone() {
 		return "", errDropped
 	}
 	r.tables[revision] = v.Table

@@ -27,8 +27,8 @@ const (
 	ColumnLoad     = "load"
 )
 
-// History is one revision of a week's samples as Parquet files, with these
-// columns, of which those with a '?' may be missing:
+// History is samples of a week, as a step of a pipeline read them at its cut, in
+// Parquet files with these columns, of which those with a '?' may be missing:
 //
 //	series      32 hex digits, or the 16 bytes
 //	time        ns UTC
@@ -40,14 +40,20 @@ const (
 //	version     integer; of samples of one series and time the highest counts,
 //	position    integer; then the highest of these
 type History struct {
+	Pipeline string
+	Step     string
 	Week     sample.Week
-	Revision int
+	Revision int    // of the run
+	Cut      string // token of what was read
 	Files    []result.File
 	Rows     uint64 // of all files
 }
 
 // Validate says what is wrong with a history.
 func (h *History) Validate() error {
+	if h.Pipeline == "" || h.Step == "" {
+		return fmt.Errorf("%w: no pipeline or step is named", ErrCorrupt)
+	}
 	if h.Revision < 0 {
 		return fmt.Errorf("%w: revision %d", ErrCorrupt, h.Revision)
 	}

@@ -93,10 +93,11 @@ type Warehouse interface {
 	// null in the rows before. A result without rows removes those before.
 	Load(ctx context.Context, m *result.Manifest, from objects.Objects) (applied bool, err error)
 
-	// Import puts one revision of a week of history into table samples, once,
-	// recorded and checked as Load does it. Revisions of a week lie beside each
-	// other, in any order: of samples of one series and time that with the
-	// highest version and then position remains.
+	// Import puts samples of a week into table samples, unless an equal or a higher
+	// revision of its (pipeline, step, week) was imported; then it says false. It is
+	// recorded and checked as Load is. Nothing is replaced but sample by sample: of
+	// those of one series and time, whoever imported them, in whatever order, that
+	// with the highest version and then position remains.
 	Import(ctx context.Context, h *History, from objects.Objects) (applied bool, err error)
 
 	// PutSeries puts series into table series. Of one that is there already, the

@@ -187,6 +187,7 @@ func (s simStore) Delete(context.Context, string, []store.ItemKey) error {
 	panic("no worker deletes items")
 }
 func (s simStore) List(context.Context) ([]store.JournalID, error) { panic("no worker lists journals") }
+func (s simStore) Remove(context.Context, string, uint64) error    { panic("no worker removes records") }
 func (s simStore) Scan(context.Context, string) ([]store.Record, error) {
 	panic("no worker scans records")
 }

@@ -44,6 +44,7 @@ type Parameters struct {
 	Every     int64     // ns, counted from the window's start; 0: the whole window
 	Functions []string  // none: all
 	Quantiles []float64 // each above 0 and below 1
+	By        []string  // tags; none: each series has rows of its own
 }
 
 // Rollup is the analysis.
@@ -53,6 +54,7 @@ type Rollup struct {
 	sums      bool // one of them needs the sum
 	quantiles []float64
 	columns   []result.Column
+	by        []string // sorted
 }
 
 var _ analysis.Analysis = (*Rollup)(nil)
@@ -86,6 +88,12 @@ func New(p Parameters) (*Rollup, error) {
 		}
 		r.columns = append(r.columns, column)
 	}
+	for _, tag := range p.By {
+		if tag == "" || tag == "__name__" {
+			return nil, fmt.Errorf("%w: by %q: give names of tags; groups are of one metric in any case", analysis.ErrParameters, tag)
+		}
+	}
+	r.by = slices.Compact(slices.Sorted(slices.Values(p.By)))
 	r.sums = r.wanted.mean || r.wanted.sum || r.wanted.stddev
 	slices.Sort(r.quantiles)
 	r.quantiles = slices.Compact(r.quantiles)
@@ -116,5 +124,10 @@ func (r *Rollup) Lookback() int64 { return 0 }
 // Independent gives the length of a window.
 func (r *Rollup) Independent() int64 { return r.every }
 
-// Worker gives what computes on one core.
-func (r *Rollup) Worker() analysis.Worker { return &worker{Rollup: r} }
+// Worker gives what computes on one core: a Gatherer where series are grouped.
+func (r *Rollup) Worker() analysis.Worker {
+	if len(r.by) > 0 {
+		return newGatherer(r)
+	}
+	return &worker{Rollup: r}
+}

@@ -60,27 +60,32 @@ func windowEnd(times []int64, i, guess int, to int64) int {
 }
 
 // window gives the window that holds t, cut off at the run's.
-func (w *worker) window(t, start, end int64) (from, to int64) {
-	if w.every == 0 || end-start <= w.every {
+func (r *Rollup) window(t, start, end int64) (from, to int64) {
+	if r.every == 0 || end-start <= r.every {
 		return start, end
 	}
-	from = t - (t-start)%w.every
-	if end-from <= w.every {
+	from = t - (t-start)%r.every
+	if end-from <= r.every {
 		return from, end
 	}
-	return from, from + w.every
+	return from, from + r.every
 }
 
 // asFloats gives values as those of float64: the same ones where they are.
 func (w *worker) asFloats(kind sample.Kind, values []uint64) []uint64 {
+	return asFloats(&w.floats, kind, values)
+}
+
+// asFloats puts values that are not of float64 into room.
+func asFloats(room *[]uint64, kind sample.Kind, values []uint64) []uint64 {
 	if kind == sample.Float64 {
 		return values
 	}
-	w.floats = w.floats[:0]
+	*room = (*room)[:0]
 	for _, b := range values {
-		w.floats = append(w.floats, math.Float64bits(float64(int64(b))))
+		*room = append(*room, math.Float64bits(float64(int64(b))))
 	}
-	return w.floats
+	return *room
 }
 
 // fixed is how many columns come before those of functions.
@@ -220,29 +225,49 @@ func deviation(values []uint64, average float64) float64 {
 // none.
 func (w *worker) appendQuantiles(values []uint64, next func() *result.Values) error {
 	if w.sketch == nil {
-		// Its logarithm is made of additions and bits alone, unlike the math
-		// library's, which differs from machine to machine.
-		m, err := mapping.NewCubicallyInterpolatedMapping(Accuracy)
-		if err != nil {
-			return fmt.Errorf("quantiles: %w", err)
+		var err error
+		if w.sketch, err = newSketch(); err != nil {
+			return err
 		}
-		w.sketch = ddsketch.NewDDSketch(m, store.NewDenseStore(), store.NewDenseStore())
 	}
 	w.sketch.Clear()
+	if err := sketch(w.sketch, values); err != nil {
+		return err
+	}
+	return w.readSketch(w.sketch, next)
+}
+
+func newSketch() (*ddsketch.DDSketch, error) {
+	// Its logarithm is made of additions and bits alone, unlike the math
+	// library's, which differs from machine to machine.
+	m, err := mapping.NewCubicallyInterpolatedMapping(Accuracy)
+	if err != nil {
+		return nil, fmt.Errorf("quantiles: %w", err)
+	}
+	return ddsketch.NewDDSketch(m, store.NewDenseStore(), store.NewDenseStore()), nil
+}
+
+// sketch adds the finite ones of values.
+func sketch(to *ddsketch.DDSketch, values []uint64) error {
 	for _, b := range values {
 		if x := math.Float64frombits(b); !math.IsNaN(x) && !math.IsInf(x, 0) {
-			most := w.sketch.MaxIndexableValue() // about 1.25e308
-			if err := w.sketch.Add(max(-most, min(most, x))); err != nil {
+			most := to.MaxIndexableValue() // about 1.25e308
+			if err := to.Add(max(-most, min(most, x))); err != nil {
 				return fmt.Errorf("quantiles: %w", err)
 			}
 		}
 	}
-	for _, q := range w.quantiles {
-		if w.sketch.IsEmpty() {
+	return nil
+}
+
+// readSketch appends the quantiles of a sketch, or nulls where it is empty.
+func (r *Rollup) readSketch(from *ddsketch.DDSketch, next func() *result.Values) error {
+	for _, q := range r.quantiles {
+		if from.IsEmpty() {
 			next().None()
 			continue
 		}
-		x, err := w.sketch.GetValueAtQuantile(q)
+		x, err := from.GetValueAtQuantile(q)
 		if err != nil {
 			return fmt.Errorf("quantiles: %w", err)
 		}

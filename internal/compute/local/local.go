@@ -60,6 +60,9 @@ func (e *Engine) Run(ctx context.Context, j compute.Job, progress compute.Progre
 	if err := r.sideBySide(ctx); err != nil {
 		return compute.Output{}, err
 	}
+	if err := r.gathered(ctx); err != nil {
+		return compute.Output{}, err
+	}
 	m := j.Manifest()
 	out := compute.Output{Manifest: j.Prefix + "manifest.json"}
 	for _, f := range r.files {
@@ -86,6 +89,8 @@ type run struct {
 	next    atomic.Int64
 	done    atomic.Int64
 	samples atomic.Uint64
+
+	gatherers []analysis.Gatherer // of each core, where series are grouped
 }
 
 // sideBySide does all slices. The first error ends it.
@@ -94,9 +99,14 @@ func (r *run) sideBySide(ctx context.Context) error {
 	defer cancel(nil)
 	var group sync.WaitGroup
 	for range min(r.config.Cores, len(r.slices)) {
+		w := &worker{run: r, worker: r.job.Analysis.Worker(), rows: result.NewRows(r.job.Analysis.Columns())}
+		if w.gathers, _ = w.worker.(analysis.Gatherer); w.gathers != nil {
+			r.gatherers = append(r.gatherers, w.gathers)
+		}
 		group.Go(func() {
-			w := &worker{run: r, worker: r.job.Analysis.Worker(), rows: result.NewRows(r.job.Analysis.Columns())}
-			w.rows.Grow(r.config.GroupRows)
+			if w.gathers == nil {
+				w.rows.Grow(r.config.GroupRows)
+			}
 			for ctx.Err() == nil {
 				i := int(r.next.Add(1)) - 1
 				if i >= len(r.slices) {
@@ -112,12 +122,50 @@ func (r *run) sideBySide(ctx context.Context) error {
 	return context.Cause(ctx)
 }
 
+// gathered joins what the cores have gathered of groups, and writes it as one file. It
+// is the same whichever core had which slice.
+func (r *run) gathered(ctx context.Context) error {
+	if len(r.gatherers) == 0 {
+		return nil
+	}
+	all := r.gatherers[0]
+	for _, g := range r.gatherers[1:] {
+		if err := all.Join(g); err != nil {
+			return err
+		}
+	}
+	w := &worker{run: r, rows: result.NewRows(r.job.Analysis.Columns())}
+	defer func() {
+		if w.file != nil {
+			w.file.Abort()
+		}
+	}()
+	name := r.job.Prefix + "part-0000.parquet"
+	err := all.Gathered(func(appendTo func(*result.Rows)) error {
+		appendTo(w.rows)
+		if w.rows.Len() < r.config.GroupRows {
+			return ctx.Err()
+		}
+		return w.write(ctx, name)
+	})
+	if err == nil && w.rows.Len() > 0 {
+		err = w.write(ctx, name)
+	}
+	if err != nil || w.file == nil {
+		return err
+	}
+	f, err := w.file.Close()
+	r.files = []*result.File{&f}
+	return err
+}
+
 // worker computes one slice after the other, in memory that it keeps.
 type worker struct {
 	*run
-	worker analysis.Worker
-	rows   *result.Rows
-	file   *result.Writer // of the slice; nil: it has no rows yet
+	worker  analysis.Worker
+	gathers analysis.Gatherer // the worker, where series are grouped
+	rows    *result.Rows
+	file    *result.Writer // of the slice; nil: it has no rows yet
 }
 
 // do computes a slice into one file.

@@ -33,11 +33,15 @@ func newInput(n int) *input {
 	for i := range n {
 		in.series = append(in.series, sample.Series{Metric: "m", Tags: []sample.Tag{{Name: "n", Value: fmt.Sprint(i)}}})
 	}
-	slices.SortFunc(in.series, func(a, b sample.Series) int {
+	sortByID(in.series)
+	return in
+}
+
+func sortByID(list []sample.Series) {
+	slices.SortFunc(list, func(a, b sample.Series) int {
 		x, y := a.ID(), b.ID()
 		return slices.Compare(x[:], y[:])
 	})
-	return in
 }
 
 func (in *input) Cut() string { return "w1.AAAAAA" }

@@ -207,7 +207,7 @@ func (f *Folder) List(ctx context.Context, prefix string) ([]objects.Info, error
 			return err
 		}
 		name, err := filepath.Rel(f.dir, path)
-		out = append(out, objects.Info{Name: filepath.ToSlash(name), Size: info.Size()})
+		out = append(out, objects.Info{Name: filepath.ToSlash(name), Size: info.Size(), Modified: info.ModTime()})
 		return err
 	})
 	slices.SortFunc(out, func(a, b objects.Info) int { return strings.Compare(a.Name, b.Name) })

@@ -133,6 +133,13 @@ func testList(t *testing.T, open func(*testing.T) objects.Objects) {
 			t.Errorf("list %q is %s; want %s", prefix, got, want)
 		}
 	}
+	list, err := o.List(t.Context(), "")
+	if err != nil || len(list) != 4 {
+		t.Fatalf("listed are %v, %v", list, err)
+	}
+	if first, last := list[2].Modified, list[3].Modified; first.IsZero() || last.Before(first) {
+		t.Errorf("b/2 is of %s, and bb/1, which was put last, of %s", first, last)
+	}
 	if _, err := o.List(t.Context(), "b"); !errors.Is(err, objects.ErrName) {
 		t.Errorf("list of a prefix without '/': %v; want ErrName", err)
 	}

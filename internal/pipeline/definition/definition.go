@@ -128,7 +128,8 @@ type SQL struct {
 	Folder    string
 }
 
-// ImportHistory copies the samples of the window into the warehouse.
+// ImportHistory copies the samples of the whole weeks of the window into the
+// warehouse.
 type ImportHistory struct {
 	Select string
 }

@@ -54,7 +54,6 @@ func TestExample(t *testing.T) {
 			{Name: "report", Kind: KindExport, After: []string{"load", "rollup"}, Export: &Export{"rollup", "csv", "reports"}},
 			{Name: "old", Kind: KindArchive, After: []string{"rollup"}, Archive: &Archive{28 * Day, true}},
 			{Name: "busiest", Kind: KindSQL, After: []string{"load"}, SQL: &SQL{"select series, max(max) from rollup group by series", "csv", "reports"}},
-			{Name: "history", Kind: KindImportHistory, ImportHistory: &ImportHistory{"cpu_usage"}},
 		},
 	}
 	options := cmp.Options{
@@ -72,6 +71,24 @@ func TestExample(t *testing.T) {
 	}
 	if _, ok := got.Step("none"); ok {
 		t.Error("there is a step that nobody gave")
+	}
+}
+
+// TestImportHistory: whole weeks, read before a step of the pipeline drops them.
+func TestImportHistory(t *testing.T) {
+	const steps = "\nsteps:\n  - {name: old, archive: {older_than: 1w, drop: true}}\n  - {name: history, import-history: {select: m}}\n"
+	for _, schedule := range []string{"", "\nschedule: {every: 1w, start: 2026-01-05T00:00:00Z}", "\nschedule: {every: 168h, start: 2026-01-05T00:00:00Z}", "\nschedule: {cron: 0 0 * * 1}"} {
+		d := mustParse(t, "pipeline: p"+schedule+steps)
+		if history, _ := d.Step("history"); history.ImportHistory == nil || history.ImportHistory.Select != "m" {
+			t.Errorf("the step is %+v", history)
+		}
+		if old, _ := d.Step("old"); !slices.Equal(old.After, []string{"history"}) {
+			t.Errorf("what drops weeks comes after %v; want history", old.After)
+		}
+	}
+	_, err := Parser{}.Parse("p.yaml", []byte("pipeline: p\nschedule: {every: 6d, start: 2026-01-05T00:00:00Z}"+steps))
+	if err == nil || !strings.Contains(err.Error(), `p.yaml:5:21: step "history" takes whole weeks`) {
+		t.Errorf("windows of six days: %v", err)
 	}
 }
 

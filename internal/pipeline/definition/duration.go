@@ -58,6 +58,9 @@ type Period struct {
 	Clock time.Duration
 }
 
+// length is of the period where no clock changes.
+func (p Period) length() time.Duration { return time.Duration(p.Days)*Day + p.Clock }
+
 // longestPeriod keeps sums of periods far from the ends of int64.
 const longestPeriod = 10 * 366 * Day
 

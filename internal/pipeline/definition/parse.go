@@ -126,6 +126,9 @@ func (r *reader) lookOver(d Definition, p Parser) {
 		}
 	}
 	for _, s := range d.Steps {
+		if s.ImportHistory != nil && d.Schedule.Every != (Period{}) && d.Schedule.Every.length() < 7*Day {
+			r.fault(s.places[string(s.Kind)], "step %q takes whole weeks, from Monday to Monday in UTC, and none lies in a window of less: give it a pipeline of its own, with every: 1w and a Monday's midnight as start", s.Name)
+		}
 		check := p.Checks[s.Kind]
 		if check == nil || !s.sound {
 			continue

@@ -140,13 +140,16 @@ func (s Step) source() string {
 // "from" and "drop" imply.
 func (r *reader) graph(steps []Step) {
 	names := make([]string, len(steps))
-	analyses := []string{}
+	analyses, readers := []string{}, []string{}
 	byName := map[string]*Step{}
 	for i := range steps {
 		s := &steps[i]
 		names[i] = s.Name
 		if s.Analyse != nil {
 			analyses = append(analyses, s.Name)
+		}
+		if s.Analyse != nil || s.ImportHistory != nil {
+			readers = append(readers, s.Name)
 		}
 		if first := byName[s.Name]; first != nil {
 			r.fault(s.places["name"], "step %q is given twice; the first is on line %d: give each a name of its own", s.Name, first.places["name"].line)
@@ -162,7 +165,7 @@ func (r *reader) graph(steps []Step) {
 			}
 		}
 		if s.Archive != nil && s.Archive.Drop {
-			for _, name := range analyses { // they may read what it drops
+			for _, name := range readers { // they may read what it drops
 				if !slices.Contains(s.After, name) {
 					s.After = append(s.After, name)
 				}

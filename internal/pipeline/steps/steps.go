@@ -78,11 +78,12 @@ func New(o Options) *Worker { return &Worker{o} }
 // Do carries out a task.
 func (w *Worker) Do(ctx context.Context, t pipeline.Task) (pipeline.Output, error) {
 	do := map[definition.Kind]func(context.Context, pipeline.Task) (any, error){
-		definition.KindAnalyse: w.analyse,
-		definition.KindLoad:    w.load,
-		definition.KindExport:  w.export,
-		definition.KindSQL:     w.sql,
-		definition.KindArchive: w.archive,
+		definition.KindAnalyse:       w.analyse,
+		definition.KindLoad:          w.load,
+		definition.KindExport:        w.export,
+		definition.KindSQL:           w.sql,
+		definition.KindArchive:       w.archive,
+		definition.KindImportHistory: w.importHistory,
 	}[t.Step.Kind]
 	if do == nil {
 		return nil, fmt.Errorf("%w: this weir has no step %s", pipeline.ErrPermanent, t.Step.Kind)
@@ -157,7 +158,7 @@ func (w *Worker) analyse(ctx context.Context, t pipeline.Task) (any, error) {
 	out, err := w.Engine.Run(ctx, compute.Job{
 		Pipeline: t.Pipeline, Step: t.Step.Name, Revision: t.Revision, Analysis: a,
 		Start: start, End: end, Input: in,
-		Prefix: fmt.Sprintf("%s/%s/%s/rev=%d/%s/", t.Pipeline, t.Step.Name, windowName(t.Window), t.Revision, t.Attempt),
+		Prefix: prefix(t),
 	}, nil)
 	if err != nil {
 		return nil, err
@@ -181,6 +182,11 @@ func (w *Worker) make(p definition.Analyse) (analysis.Analysis, error) {
 func windowName(w pipeline.Window) string {
 	const form = "20060102T150405.999999999Z"
 	return w.Start.Time().Format(form) + "_" + w.End.Time().Format(form)
+}
+
+// prefix is of the names of what an attempt writes.
+func prefix(t pipeline.Task) string {
+	return fmt.Sprintf("%s/%s/%s/rev=%d/%s/", t.Pipeline, t.Step.Name, windowName(t.Window), t.Revision, t.Attempt)
 }
 
 // resultOf reads the manifest that an analyse step handed on.

@@ -38,6 +38,7 @@ func (s *Source) Changed(ctx context.Context, sel query.Selector, start, end int
 		return false, nil
 	}
 	now := s.At(func(id store.JournalID) uint64 { return touched[id].Cut })
+	now.past = false // where the journals stand now, and without heads
 	series, err := now.Series(ctx, sel, start, end)
 	if err != nil || len(series) == 0 {
 		return false, err

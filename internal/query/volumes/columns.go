@@ -117,12 +117,16 @@ type columns struct {
 	info *query.SeriesInfo // as in Points
 	query.Points
 	seen query.Points // of a view
+
+	ordered             bool // versions and positions are wanted
+	versions, positions []uint64
 }
 
 // reset empties the columns and keeps their memory.
 func (c *columns) reset(info *query.SeriesInfo) {
 	c.info = info
 	c.Points = query.Points{Info: info, Times: c.Times[:0], Bits: c.Bits[:0], Texts: c.Texts[:0]}
+	c.versions, c.positions = c.versions[:0], c.positions[:0]
 }
 
 // view gives the samples of a piece as they lie in its batch, where nothing else
@@ -150,6 +154,12 @@ func (c *columns) append(p *piece, start, end int) error {
 		c.Qualities = make([]sample.Quality, len(c.Times), cap(c.Times))
 	}
 	c.Times = append(c.Times, b.Times[start:end]...)
+	if c.ordered {
+		for i := start; i < end; i++ {
+			o := p.orderOf(i)
+			c.versions, c.positions = append(c.versions, o.version), append(c.positions, o.position)
+		}
+	}
 	if c.Qualities != nil {
 		if b.Qualities == nil {
 			c.Qualities = append(c.Qualities, make([]sample.Quality, end-start)...)

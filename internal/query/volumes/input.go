@@ -126,11 +126,11 @@ func (in *Input) Whole(ctx context.Context, from, to int64) (bool, error) {
 }
 
 // Read reads the series of some shards.
-func (in *Input) Read(ctx context.Context, p compute.Part, yield func(*analysis.Samples) error) error {
+func (in *Input) Read(ctx context.Context, part compute.Part, yield func(*analysis.Samples) error) error {
 	limits := query.DefaultLimits()
 	limits.MaxSamples, limits.MaxMemory = 1<<62, in.memory
 	r := &reading{
-		Source: in.past, Reading: query.Reading{Start: p.From, End: p.To, Budget: query.NewBudget(limits)},
+		Source: in.past, Reading: query.Reading{Start: part.From, End: part.To, Budget: query.NewBudget(limits)},
 		cut: map[store.JournalID]journal.Snapshot{},
 	}
 	st, _ := in.streams.Get().(*stream)
@@ -138,12 +138,16 @@ func (in *Input) Read(ctx context.Context, p compute.Part, yield func(*analysis.
 		st = &stream{}
 	}
 	defer in.streams.Put(st)
+	st.versions = part.Versions
 	var of analysis.Samples
-	series := in.of(p.First, p.End)
+	series := in.of(part.First, part.End)
 	return st.read(ctx, r, series, func(i int, p *query.Points) error {
 		of = analysis.Samples{
 			Series: st.words.at(series, i),
 			Times:  p.Times, Bits: p.Bits, Texts: p.Texts, Qualities: p.Qualities,
+		}
+		if part.Versions {
+			of.Versions, of.Positions = st.spare.versions, st.spare.positions
 		}
 		return yield(&of)
 	})

@@ -13,6 +13,7 @@ import (
 // journal is read; one at 0 reads as empty.
 func (s *Source) At(positions func(store.JournalID) uint64) *Source {
 	past := *s
+	past.past = true
 	past.heads = &pastHeads{book: s.book, positions: positions, read: map[store.JournalID]journal.Snapshot{}}
 	return &past
 }

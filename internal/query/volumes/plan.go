@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"time"
 
 	"weir/internal/archive"
 	"weir/internal/block"
 	"weir/internal/catalog"
+	"weir/internal/compute"
 	"weir/internal/journal"
 	"weir/internal/query"
 	"weir/internal/sample"
@@ -244,7 +246,11 @@ func (r *reading) sourcesOf(ctx context.Context, id store.JournalID, s *journal.
 				archives = append(archives, volume)
 			}
 		default:
-			if volume.Archive != nil {
+			if volume.State == journal.VolumeEnded {
+				if r.past && !volume.EndedBefore(id.Partition, s.Cut) {
+					return nil, nil, fmt.Errorf("%w: week %s, revision %d, ended at %s, after the run took its cut: rerun it", compute.ErrInput, id.Week, n.Revision, volume.Ended.At.Format(time.RFC3339))
+				}
+			} else if volume.Archive != nil {
 				return nil, nil, &missingError{id, n, fmt.Errorf("the volume was dropped: its archive serves no cut before %d", volume.Archive.Sealed)}
 			}
 		}

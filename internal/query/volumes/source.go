@@ -40,6 +40,7 @@ type Source struct {
 	heads   Heads
 
 	archives Archives // nil: what was dropped is not read
+	past     bool     // it reads as of a cut, and not what is there now
 }
 
 var _ query.Source = (*Source)(nil)
@@ -238,7 +239,7 @@ func (s *Source) readChunk(ctx context.Context, r *reading, series []query.Serie
 func (s *Source) names(ctx context.Context, missing *missingError) (bool, error) {
 	id, item := missing.journal, missing.item
 	volume, err := s.book.Volume(ctx, id.Week, item.Revision)
-	if err != nil || volume.State == journal.VolumeDropped {
+	if err != nil || volume.Gone() {
 		return false, err
 	}
 	j := s.book.Journal(id)

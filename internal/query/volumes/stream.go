@@ -23,6 +23,7 @@ type stream struct {
 	places [][]int  // of each body: the series of each run of its batch
 
 	archived []archivedBatch // with versions
+	versions bool            // of all samples are wanted
 
 	division division
 	words    words
@@ -72,6 +73,7 @@ func (st *stream) read(ctx context.Context, r *reading, series []query.SeriesInf
 		st.places = append(st.places, nil)
 	}
 	for i := range st.bodies {
+		st.from[i].versioned = st.versions
 		if err := st.unpack(i); err != nil {
 			return err
 		}
@@ -253,8 +255,9 @@ func (st *stream) overlapping() []int {
 // bring gives the samples of one series.
 func (st *stream) bring(info *query.SeriesInfo, list []piece) (*query.Points, error) {
 	c := &st.spare
+	c.ordered = st.versions
 	c.reset(info)
-	if points, ok := c.view(list); ok {
+	if points, ok := c.view(list); ok && !st.versions {
 		return points, nil
 	}
 	c.grow(list)

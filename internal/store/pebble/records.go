@@ -84,7 +84,29 @@ func (s *Store) Put(ctx context.Context, key string, value []byte, version uint6
 	if len(value) > store.MaxEntry {
 		return store.Record{}, wrap("put", key, fmt.Errorf("%w: a record of %d bytes; the limit is %d", store.ErrTooLarge, len(value), store.MaxEntry))
 	}
-	err := s.call(ctx, "put", key, func(i *instance) error {
+	err := s.change(ctx, "put", key, version, func(b *engine.Batch) error {
+		return b.Set(recordKey(key), append(binary.BigEndian.AppendUint64(nil, version+1), value...), nil)
+	})
+	if err != nil {
+		return store.Record{}, err
+	}
+	return store.Record{Key: key, Value: bytes.Clone(value), Version: version + 1}, nil
+}
+
+// Remove removes a record of a version.
+func (s *Store) Remove(ctx context.Context, key string, version uint64) error {
+	if err := names.CheckRecord(key); err != nil {
+		return wrap("remove", key, err)
+	}
+	if version == 0 {
+		return wrap("remove", key, fmt.Errorf("%w: no record is of version 0", store.ErrConflict))
+	}
+	return s.change(ctx, "remove", key, version, func(b *engine.Batch) error { return b.Delete(recordKey(key), nil) })
+}
+
+// change changes a record that is of a version.
+func (s *Store) change(ctx context.Context, op, key string, version uint64, fill func(*engine.Batch) error) error {
+	return s.call(ctx, op, key, func(i *instance) error {
 		lock := i.records.of(key)
 		lock.Lock()
 		defer lock.Unlock()
@@ -95,8 +117,8 @@ func (s *Store) Put(ctx context.Context, key string, value []byte, version uint6
 		if current.Version != version {
 			return fmt.Errorf("%w: it is of version %d, not %d", store.ErrConflict, current.Version, version)
 		}
-		b := i.db.NewBatchWithSize(len(key) + len(value) + 64)
-		if err := b.Set(recordKey(key), append(binary.BigEndian.AppendUint64(nil, version+1), value...), nil); err != nil {
+		b := i.db.NewBatch()
+		if err := fill(b); err != nil {
 			return err
 		}
 		if err := i.commit(b); err != nil {
@@ -104,10 +126,6 @@ func (s *Store) Put(ctx context.Context, key string, value []byte, version uint6
 		}
 		return b.Close()
 	})
-	if err != nil {
-		return store.Record{}, err
-	}
-	return store.Record{Key: key, Value: bytes.Clone(value), Version: version + 1}, nil
 }
 
 // Scan lists the records below a prefix.

@@ -15,6 +15,7 @@ func recordCases() []testCase {
 	return []testCase{
 		with("Versions", recordVersions),
 		with("Scan", scanRecords),
+		with("Remove", removeRecord),
 		with("BadKeys", badRecordKeys),
 		with("OneWinsEachVersion", oneWinsVersion),
 		with("OneMakesIt", oneMakesRecord),
@@ -48,6 +49,38 @@ func recordVersions(t *testing.T, s store.Store) {
 	r, err := s.Get(background(), "week/2026-w03")
 	if err != nil || string(r.Value) != "xxxx" {
 		t.Errorf("the record is %q, %v: what was refused must not be stored", r.Value, err)
+	}
+}
+
+func removeRecord(t *testing.T, s store.Store) {
+	for _, key := range []string{"a/b", "a/c"} {
+		_, err := s.Put(background(), key, []byte("of "+key), 0)
+		must(t, "put", err)
+	}
+	_, err := s.Put(background(), "a/b", []byte("again"), 1)
+	must(t, "put", err)
+	for _, version := range []uint64{0, 1, 3} {
+		if err := s.Remove(background(), "a/b", version); !errors.Is(err, store.ErrConflict) {
+			t.Errorf("remove of version %d when it is 2: %v; want ErrConflict", version, err)
+		}
+	}
+	must(t, "remove", s.Remove(background(), "a/b", 2))
+	for _, key := range []string{"a/b", "never/there"} {
+		if err := s.Remove(background(), key, 2); !errors.Is(err, store.ErrConflict) {
+			t.Errorf("remove of %s, which is not there: %v; want ErrConflict", key, err)
+		}
+	}
+	if _, err := s.Get(background(), "a/b"); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("get of what was removed: %v; want ErrNotFound", err)
+	}
+	if list, err := s.Scan(background(), "a/"); err != nil || len(list) != 1 || list[0].Key != "a/c" {
+		t.Errorf("listed are %v, %v; want a/c", list, err)
+	}
+	if r, err := s.Put(background(), "a/b", []byte("new"), 0); err != nil || r.Version != 1 {
+		t.Errorf("a record made anew is of version %d, %v; want 1", r.Version, err)
+	}
+	if err := s.Remove(background(), "A", 1); err == nil || errors.Is(err, store.ErrConflict) {
+		t.Errorf("remove of a bad key: %v", err)
 	}
 }
 

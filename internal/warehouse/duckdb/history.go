@@ -13,9 +13,6 @@ import (
 	"weir/internal/warehouse"
 )
 
-// importStep is the step of imports in table loads, whose pipeline is empty.
-const importStep = "import"
-
 // historyColumn says how a column of history is read.
 type historyColumn struct {
 	name     string
@@ -51,19 +48,22 @@ func judgeHistory(have described) error {
 	return nil
 }
 
-// Import puts one revision of a week into table samples.
+// Import puts samples of a week into table samples.
 func (d *Driver) Import(ctx context.Context, h *warehouse.History, from objects.Objects) (applied bool, err error) {
 	if err := h.Validate(); err != nil {
 		return false, wrap("import", h.Week.String(), err)
 	}
-	r := record{key: key{"", importStep, warehouse.TableSamples, h.Week.Start(), h.Week.End()}, revision: h.Revision, rows: h.Rows}
+	r := record{
+		key:      key{h.Pipeline, h.Step, warehouse.TableSamples, h.Week.Start(), h.Week.End()},
+		revision: h.Revision, rows: h.Rows, cut: h.Cut,
+	}
 	return d.apply(ctx, r, application{
 		files: h.Files, from: from, judge: judgeHistory,
 		change: func(ctx context.Context, tx *sql.Tx, load int64, s *staging) error {
 			return addHistory(ctx, tx, h, load, s)
 		},
 		recorded: func(ctx context.Context, q queryer) (bool, error) {
-			return recorded(ctx, q, "revision = ?", r)
+			return recorded(ctx, q, "revision >= ?", r)
 		},
 	})
 }

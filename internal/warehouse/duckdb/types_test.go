@@ -84,7 +84,7 @@ func TestHistoryOfOtherTypes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &warehouse.History{Week: week, Files: []result.File{f}, Rows: 2}
+	h := &warehouse.History{Pipeline: "old", Step: "history", Week: week, Files: []result.File{f}, Rows: 2}
 	if applied, err := w.Import(t.Context(), h, p); err != nil || !applied {
 		t.Fatal(applied, err)
 	}

@@ -71,7 +71,7 @@ func historyColumns() []result.Column {
 func history(t *testing.T, p *Place, revision int, rows ...[]any) *warehouse.History {
 	t.Helper()
 	f := p.mustPut(t, fmt.Sprintf("archive/%d.parquet", revision), historyColumns(), rows...)
-	return &warehouse.History{Week: sample.WeekOf(origin), Revision: revision, Files: []result.File{f}, Rows: f.Rows}
+	return &warehouse.History{Pipeline: "old", Step: fmt.Sprintf("r%d", revision), Cut: "w1.x", Week: sample.WeekOf(origin), Revision: revision, Files: []result.File{f}, Rows: f.Rows}
 }
 
 func importOf(t *testing.T, w warehouse.Warehouse, h *warehouse.History, p *Place, applied bool) {
@@ -96,7 +96,7 @@ func testHistory(t *testing.T, open Open) {
 		[]any{"cc", time.Unix(0, origin+2).UTC(), 1.0, nil, true, nil, 0x80000000, "2026-W02", 0},
 		[]any{"dd", time.Unix(0, origin+3).UTC(), nil, nil, nil, "open", 0, "2026-W02", 0})
 	want(t, ask(t, w, "SELECT step, target, window_start, window_end, revision, row_count FROM loads"),
-		[]any{"import", "samples", time.Unix(0, origin).UTC(), time.Unix(0, origin+7*day).UTC(), 0, 4})
+		[]any{"r0", "samples", time.Unix(0, origin).UTC(), time.Unix(0, origin+7*day).UTC(), 0, 4})
 }
 
 // testHistoryOrder imports three revisions in all orders.
@@ -127,15 +127,36 @@ func testHistoryOrder(t *testing.T, open Open) {
 	}
 }
 
+// testHistoryRevisions: of one step an older revision is not imported over a newer.
+func testHistoryRevisions(t *testing.T, open Open) {
+	w, p := open(t), NewPlace()
+	of := func(revision int, value float64, version int64) *warehouse.History {
+		h := history(t, p, revision, []any{"a", origin, value, nil, nil, nil, nil, version, int64(1)})
+		h.Step = "history"
+		return h
+	}
+	importOf(t, w, of(1, 2, 20), p, true)
+	for _, revision := range []int{0, 1} {
+		importOf(t, w, of(revision, 9, 90), p, false)
+	}
+	want(t, ask(t, w, "SELECT value, revision FROM samples"), []any{2.0, 1})
+	importOf(t, w, of(2, 3, 30), p, true)
+	importOf(t, w, of(3, 4, 10), p, true) // less than what is there, which remains
+	want(t, ask(t, w, "SELECT value, revision FROM samples"), []any{3.0, 2})
+	want(t, ask(t, w, "SELECT pipeline, step, revision, cut FROM loads ORDER BY revision"),
+		[]any{"old", "history", 1, "w1.x"}, []any{"old", "history", 2, "w1.x"}, []any{"old", "history", 3, "w1.x"})
+}
+
 func testWrongHistory(t *testing.T, open Open) {
 	w, p := open(t), NewPlace()
 	good := []any{"aa", origin, 1.5, nil, nil, nil, nil, int64(1), int64(1)}
 	for name, h := range map[string]*warehouse.History{
 		"outside":  history(t, p, 0, good, []any{"aa", origin - 1, 1.5, nil, nil, nil, nil, int64(1), int64(1)}),
 		"no time":  history(t, p, 1, good, []any{"aa", nil, 1.5, nil, nil, nil, nil, int64(1), int64(1)}),
-		"columns":  {Week: sample.WeekOf(origin), Rows: 1, Files: []result.File{p.mustPut(t, "other", Columns(), []any{"s", origin, int64(1), 1.0, true})}},
-		"rows":     {Week: sample.WeekOf(origin), Rows: 2, Files: []result.File{p.mustPut(t, "short", historyColumns(), good)}},
-		"revision": {Week: sample.WeekOf(origin), Revision: -1},
+		"columns":  {Pipeline: "old", Step: "x", Week: sample.WeekOf(origin), Rows: 1, Files: []result.File{p.mustPut(t, "other", Columns(), []any{"s", origin, int64(1), 1.0, true})}},
+		"rows":     {Pipeline: "old", Step: "x", Week: sample.WeekOf(origin), Rows: 2, Files: []result.File{p.mustPut(t, "short", historyColumns(), good)}},
+		"nobody's": {Week: sample.WeekOf(origin)},
+		"revision": {Pipeline: "old", Step: "x", Week: sample.WeekOf(origin), Revision: -1},
 	} {
 		_, err := w.Import(t.Context(), h, p)
 		var detailed *warehouse.Error

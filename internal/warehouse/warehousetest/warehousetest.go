@@ -39,6 +39,7 @@ func Run(t *testing.T, open Open) {
 		"Series":                     testSeries,
 		"History":                    testHistory,
 		"HistoryInAnyOrder":          testHistoryOrder,
+		"HistoryRevisions":           testHistoryRevisions,
 		"WrongHistory":               testWrongHistory,
 		"Erases":                     testErase,
 		"QueriesChangeNothing":       testReadOnly,
