@@ -307,7 +307,7 @@ func (a *Archiver) Leftovers(ctx context.Context, e Erasure, remove bool) (rows 
 	if err != nil {
 		return 0, err
 	}
-	named, err := a.named(ctx, weeks)
+	named, err := a.named(ctx, weeks, 0)
 	if err != nil {
 		return 0, err
 	}

@@ -36,7 +36,7 @@ func (a *Archiver) Sweep(ctx context.Context, bound time.Duration) (swept Swept,
 	if err != nil {
 		return swept, err
 	}
-	named, err := a.named(ctx, weeks)
+	named, err := a.named(ctx, weeks, endGrace)
 	if err != nil {
 		return swept, err
 	}
@@ -58,8 +58,9 @@ func (a *Archiver) Sweep(ctx context.Context, bound time.Duration) (swept Swept,
 	return swept, nil
 }
 
-// named gives the objects that records name.
-func (a *Archiver) named(ctx context.Context, weeks []sample.Week) (map[string]bool, error) {
+// named gives the objects that records name, those of volumes that ended less than
+// grace ago too.
+func (a *Archiver) named(ctx context.Context, weeks []sample.Week, grace time.Duration) (map[string]bool, error) {
 	named := map[string]bool{}
 	for _, week := range weeks {
 		volumes, err := a.book.Volumes(ctx, week)
@@ -67,7 +68,7 @@ func (a *Archiver) named(ctx context.Context, weeks []sample.Week) (map[string]b
 			return nil, err
 		}
 		for _, v := range volumes {
-			if v.Archive == nil || v.Ended != nil && a.now().Sub(v.Ended.At) >= endGrace {
+			if v.Archive == nil || v.Ended != nil && a.now().Sub(v.Ended.At) >= grace {
 				continue
 			}
 			named[v.Archive.Manifest] = true

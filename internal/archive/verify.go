@@ -54,7 +54,7 @@ func (a *Archiver) compare(ctx context.Context, record journal.VolumeRecord, rep
 	if m.Week != v.Week.String() || m.Revision != v.Revision || m.Partitions != len(v.partitions) {
 		return fmt.Errorf("%w: manifest %s is of week %s, revision %d", ErrCorrupt, record.Archive.Manifest, m.Week, m.Revision)
 	}
-	dropped := record.State == journal.VolumeDropped
+	dropped := record.Gone()
 	work := &step{report, Progress{Step: "verify", Revision: v.Revision, Total: m.Rows}}
 	if !dropped {
 		work.now.Total += v.held()

@@ -251,6 +251,30 @@ func TestRestoreIsWaitedFor(t *testing.T) {
 	}
 }
 
+// TestEndedVolumes: what retention ended, and has not removed yet, is removed; later
+// its files are missed by nobody.
+func TestEndedVolumes(t *testing.T) {
+	r := newRig(t, 9)
+	_, err := r.book.EndVolume(t.Context(), journal.VolumeID{Week: r.week}, r.clock)
+	r.must(err)
+	q := r.request()
+	e := archive.Erasure{Series: q.Target.ids(), From: q.Target.From, To: q.Target.To}
+	a := r.archiver(r.store, r.archives, r.book)
+	for _, when := range []string{"its files are there", "its files are swept"} {
+		others := r.others(&q)
+		report, err := r.eraser(&gate{}).Erase(t.Context(), q, quiet)
+		if err != nil || report.State != Proven || !maps.Equal(r.others(&q), others) {
+			t.Fatalf("%s: %v: %s", when, err, text(report))
+		}
+		if n, err := a.Leftovers(t.Context(), e, false); n != 0 || err != nil {
+			t.Errorf("%s: %d rows are left in files, %v", when, n, err)
+		}
+		r.clock = r.clock.Add(48 * time.Hour)
+		_, err = a.Sweep(t.Context(), time.Hour)
+		r.must(err)
+	}
+}
+
 // FuzzReport reads any bytes as a record; what is taken is written the same.
 func FuzzReport(f *testing.F) {
 	f.Add([]byte(`{"version":1,"id":"x","state":"proven","pending":["6d1f6fd2039f7d50737acd54f2f9a824"]}`))

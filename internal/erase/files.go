@@ -54,8 +54,8 @@ func (a *Archives) each(ctx context.Context, tell Tell, do func(*journal.VolumeR
 			return err
 		}
 		for _, v := range volumes {
-			if v.Archive == nil {
-				continue
+			if v.Archive == nil || v.State == journal.VolumeEnded {
+				continue // of one that has ended there are only leftovers
 			}
 			if err := do(&v); err != nil {
 				return fmt.Errorf("week %s, revision %d: %w", week, v.Revision, err)

@@ -348,6 +348,9 @@ func (r *rig) held() map[told]string {
 	volumes, err := book.Volumes(r.t.Context(), r.week)
 	r.must(err)
 	for _, v := range volumes {
+		if v.State == journal.VolumeEnded {
+			continue
+		}
 		if v.State == journal.VolumeDropped {
 			r.archived(&v, wanted, func(b *block.Batch) { add(v.Revision, b, 0) })
 			continue

@@ -85,7 +85,7 @@ func (v *Volumes) look(ctx context.Context, record journal.VolumeRecord, t *Targ
 	if err != nil || !ok {
 		return of, err
 	}
-	if record.State == journal.VolumeDropped {
+	if record.Gone() {
 		if record.Restoring != "" {
 			return nil, fmt.Errorf("%w: it is being restored; end that first: weir archive restore %s", ErrHeld, record.Week)
 		}
@@ -226,7 +226,7 @@ func (v *Volumes) Erase(ctx context.Context, t *Target, tell Tell) error {
 				if err != nil {
 					return err
 				}
-				if of, err = v.look(ctx, record, t); err != nil || record.State == journal.VolumeDropped {
+				if of, err = v.look(ctx, record, t); err != nil || record.Gone() {
 					return err
 				}
 			}

@@ -34,7 +34,7 @@ func (b *Book) Expunge(ctx context.Context, w sample.Week, revision int, now tim
 		return removed, err
 	}
 	v, err := b.Volume(ctx, w, revision)
-	if err != nil || v.State == VolumeDropped {
+	if err != nil || v.Gone() {
 		return removed, err
 	}
 	for partition := range before {

@@ -223,7 +223,7 @@ func (e *Erasures) Samples(ctx context.Context) (n uint64, err error) {
 		}
 		for _, v := range volumes {
 			switch {
-			case v.State != journal.VolumeDropped:
+			case !v.Gone():
 				j.View(func(s *journal.State) { n += s.Erased(v.Revision) })
 			case v.Archive != nil && j.ID().Partition == 0: // the archive's is of all partitions
 				n += v.Archive.Erased
