@@ -38,7 +38,7 @@ func (d *Driver) Load(ctx context.Context, m *result.Manifest, from objects.Obje
 		err = warehouse.CheckTable(m)
 	}
 	if errors.Is(err, result.ErrCorrupt) {
-		err = fmt.Errorf("%w: %w", warehouse.ErrCorrupt, err)
+		err = fmt.Errorf("%w: %w", warehouse.ErrPart, err)
 	}
 	if err != nil {
 		return false, wrap("load", m.Table, err)
