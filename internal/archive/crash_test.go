@@ -3,6 +3,7 @@ package archive
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"testing"
 
 	"weir/internal/journal"
@@ -35,14 +36,18 @@ func (r *rig) whole() {
 }
 
 // every calls test with each call of a step at which something may happen; in
-// short tests with some of them.
+// short tests, and under the race detector, with some of them.
 func every(t *testing.T, test func(t *testing.T, r *rig, at int, what interrupted) (reached bool), kinds ...interrupted) {
-	stride := 1
-	if testing.Short() {
+	first, stride := 1, 1
+	switch {
+	case testing.Short():
 		stride = 17
+	case underRace:
+		stride = 5
+		first += rand.IntN(stride) // each call is reached in some run
 	}
 	for _, what := range kinds {
-		for at := 1; ; at += stride {
+		for at := first; ; at += stride {
 			reached := false
 			t.Run(fmt.Sprintf("%s call %d", what, at), func(t *testing.T) {
 				r := newRig(t, uint64(at), 2, 8)

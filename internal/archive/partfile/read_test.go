@@ -236,8 +236,11 @@ func TestEachByteDamaged(t *testing.T) {
 	s := Selection{Wanted: of.wanted(b.Handles...), From: minTime, To: maxTime}
 	var reader Reader
 	stride := 1
-	if testing.Short() {
+	switch {
+	case testing.Short():
 		stride = 13
+	case underRace:
+		stride = 7
 	}
 	for i := 0; i < len(body); i += stride {
 		for _, bit := range []byte{1, 0x10, 0x80} {
