@@ -60,17 +60,15 @@ ended() { # NAME: says whether its job passed
 }
 
 rm -f .cache/test-*.status .cache/cover-*.out
-parts=()
-for each in "${measured[@]}"; do
-	part=${each%:*}
-	parts+=("$part")
+parts=("${measured[@]%:*}")
+others=$(go list ./... | grep -v -E "^weir/internal/($(IFS='|'; echo "${parts[*]}"))(/|\$)|^weir/test/(e2e|crash|bench)(/|\$)")
+# shellcheck disable=SC2086 # one word a package
+job "other packages" "${race[@]}" $others
+for part in "${parts[@]}"; do
 	# Conformance suites are tests: what of them runs is no measure.
 	covered=$(go list "./internal/$part/..." | grep -v 'test$' | paste -sd, -)
 	job "$part" "${race[@]}" -coverpkg="$covered" -coverprofile=".cache/cover-$part.out" "./internal/$part/..."
 done
-others=$(go list ./... | grep -v -E "^weir/internal/($(IFS='|'; echo "${parts[*]}"))(/|\$)|^weir/test/(e2e|crash|bench)(/|\$)")
-# shellcheck disable=SC2086 # one word a package
-job "other packages" "${race[@]}" $others
 wait
 
 figures=() short=()

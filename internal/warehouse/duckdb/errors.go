@@ -60,18 +60,28 @@ func isDiskFull(err error) bool {
 		says(err, "No space left on device", "Disk quota exceeded", "not enough space on the disk")
 }
 
+// brief is an error of DuckDB's by its first line: what follows is said by a hint.
+type brief struct{ error }
+
+func (b brief) Error() string {
+	first, _, _ := strings.Cut(b.error.Error(), "\n")
+	return first
+}
+
+func (b brief) Unwrap() error { return b.error }
+
 // openError gives the port's error of a file that DuckDB did not open.
 func openError(path string, err error) error {
 	switch {
 	case says(err, "Could not set lock on file", "Conflicting lock"):
-		return &warehouse.Error{Op: "open", Key: path, Err: fmt.Errorf("%w: %w", warehouse.ErrLocked, err), Hint: lockHint}
+		return &warehouse.Error{Op: "open", Key: path, Err: fmt.Errorf("%w: %w", warehouse.ErrLocked, brief{err}), Hint: lockHint}
 	case says(err, "version number", "newer version of DuckDB", "storage version"):
-		return &warehouse.Error{Op: "open", Key: path, Err: fmt.Errorf("%w: %w", warehouse.ErrVersion, err),
+		return &warehouse.Error{Op: "open", Key: path, Err: fmt.Errorf("%w: %w", warehouse.ErrVersion, brief{err}),
 			Hint: "use the weir that wrote it, or a newer one; nothing was changed"}
 	case isDiskFull(err):
 		return err
 	case isKind(err, client.ErrorTypeIO, client.ErrorTypeSerialization, client.ErrorTypeInternal, client.ErrorTypeFatal):
-		return corruptFile(path, err)
+		return corruptFile(path, brief{err})
 	}
 	return err
 }
