@@ -57,6 +57,9 @@ func TestASnapshotHasEveryObjectThatWasThere(t *testing.T) {
 		t.Fatal(err)
 	}
 	list, err := copied.List(t.Context(), "")
+	for i := range list {
+		list[i].Modified = time.Time{}
+	}
 	if want := []objects.Info{{Name: "manifest", Size: 3}, {Name: "week=2026-W03/part-1", Size: 3}}; err != nil || len(list) != 2 || list[0] != want[0] || list[1] != want[1] {
 		t.Errorf("the copy has %v, %v; want %v", list, err, want)
 	}
