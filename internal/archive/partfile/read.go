@@ -186,10 +186,12 @@ func (r *Reader) group(g *file.RowGroupReader, s *Selection) (some bool, err err
 	if err := r.readQualities(g); err != nil {
 		return false, err
 	}
-	if !s.NoVersions {
-		if b.Versions, err = r.readOrder(g, columnVersion, b.Versions); err == nil {
-			b.Positions, err = r.readOrder(g, columnPosition, b.Positions)
-		}
+	if s.NoVersions {
+		b.Versions, b.Positions = nil, nil
+		return true, nil
+	}
+	if b.Versions, err = r.readOrder(g, columnVersion, b.Versions); err == nil {
+		b.Positions, err = r.readOrder(g, columnPosition, b.Positions)
 	}
 	return err == nil, err
 }

@@ -70,7 +70,7 @@ func partsOf(areas []area) (parts []*archive.File) {
 func (w *worker) addArchived(ctx context.Context, t *task, handles []sample.Handle) error {
 	item := len(w.bodies) + len(t.pending)
 	for _, f := range t.parts {
-		err := w.readPart(ctx, f, t, func(b *block.Batch) error {
+		err := w.readPart(ctx, f, t, true, func(b *block.Batch) error {
 			at := 0
 			for run, handle := range b.Handles {
 				at = find(handles, handle, at)
@@ -88,9 +88,9 @@ func (w *worker) addArchived(ctx context.Context, t *task, handles []sample.Hand
 	return nil
 }
 
-// readPart calls yield with what a part holds of a task's handles and time. A
-// batch is the caller's to keep.
-func (w *worker) readPart(ctx context.Context, f *archive.File, t *task, yield func(*block.Batch) error) error {
+// readPart calls yield with what a part holds of a task's handles and time, with
+// versions and positions or without. A batch is the caller's to keep.
+func (w *worker) readPart(ctx context.Context, f *archive.File, t *task, versions bool, yield func(*block.Batch) error) error {
 	ids := make(map[sample.SeriesID]sample.Handle, t.end-t.first)
 	for at, handle := range t.handles() {
 		info := w.infoOf(t, at)
@@ -100,7 +100,7 @@ func (w *worker) readPart(ctx context.Context, f *archive.File, t *task, yield f
 		}
 		ids[id] = handle
 	}
-	s := partfile.Selection{Wanted: partfile.Want(ids), From: t.from, To: t.to}
+	s := partfile.Selection{Wanted: partfile.Want(ids), From: t.from, To: t.to, NoVersions: !versions}
 	return w.archives.Read(ctx, f, s, func(b *block.Batch) error {
 		own := &block.Batch{
 			Handles: slices.Clone(b.Handles), Kinds: slices.Clone(b.Kinds), Ends: slices.Clone(b.Ends),
@@ -121,8 +121,9 @@ type archivedBatch struct {
 }
 
 // fetchArchived reads what the archives of dropped volumes hold of a journal's
-// series.
-func (st *stream) fetchArchived(ctx context.Context, id store.JournalID, archives []journal.VolumeRecord, w *wanted) error {
+// series. Within one archive no two samples have one series and time, so who reads
+// it alone needs no versions.
+func (st *stream) fetchArchived(ctx context.Context, id store.JournalID, archives []journal.VolumeRecord, w *wanted, versions bool) error {
 	for i := range archives {
 		areas, err := st.reading.archived(ctx, &archives[i], id, w)
 		if err != nil {
@@ -131,7 +132,7 @@ func (st *stream) fetchArchived(ctx context.Context, id store.JournalID, archive
 		for _, f := range partsOf(areas) {
 			from, to := w.between(f.FirstShard, f.EndShard)
 			handles := w.handles[from:to]
-			err := st.readPart(ctx, f, &task{from: st.Start, to: st.End, wanted: w, first: from, end: to}, func(b *block.Batch) error {
+			err := st.readPart(ctx, f, &task{from: st.Start, to: st.End, wanted: w, first: from, end: to}, versions, func(b *block.Batch) error {
 				of, at := archivedBatch{batch: b}, 0
 				for _, handle := range b.Handles {
 					at = find(handles, handle, at)

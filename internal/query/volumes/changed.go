@@ -113,7 +113,7 @@ func (c *change) lookInto(ctx context.Context, id store.JournalID, s *journal.Sn
 		return v.Archive.Sealed[id.Partition] <= c.cut(id) // all of it was there before
 	})
 	st := &stream{worker: worker{reading: c.reading, series: c.series}}
-	if err := st.fetchArchived(ctx, id, archives, w); err != nil {
+	if err := st.fetchArchived(ctx, id, archives, w, true); err != nil {
 		return false, err
 	}
 	for _, of := range st.archived {

@@ -168,9 +168,6 @@ func (st *stream) fetchJournal(ctx context.Context, id store.JournalID, s journa
 	if err != nil {
 		return err
 	}
-	if err := st.fetchArchived(ctx, id, archives, w); err != nil {
-		return err
-	}
 	var areas []area
 	for n := range s.Items.Overlapping(st.Start, st.End) {
 		if _, ok := tables[n.Revision]; !ok {
@@ -180,6 +177,10 @@ func (st *stream) fetchJournal(ctx context.Context, id store.JournalID, s journa
 		if from, to := w.between(first, end); from < to {
 			areas = append(areas, area{from: n.From, to: n.To, first: first, end: end, item: n})
 		}
+	}
+	alone := len(archives) == 1 && len(areas) == 0
+	if err := st.fetchArchived(ctx, id, archives, w, !alone); err != nil {
+		return err
 	}
 	items := byTable(areas, tables)
 	for i := range items {
