@@ -52,8 +52,8 @@ import (
 // most, and of the other its text and samples.
 const MaxChunk = 64 << 20
 
-// NoTime is what a decoder is to take for now: a line without a time is refused,
-// or it would be another sample each time.
+// NoTime is what a decoder is given as the present time. A line without a time of its
+// own gets it and is refused, or it would be another sample at each repetition.
 const NoTime = int64(-9_000_000_000_000_000_000)
 
 // Decoder reads a text and hands on what it holds, in order. Safe for concurrent

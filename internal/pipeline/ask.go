@@ -110,8 +110,8 @@ func (s *Scheduler) RunWindow(ctx context.Context, d Definition, w Window) (Run,
 
 // Rerun runs a window once more. A run that is done or stale, or whose
 // pipeline has a new definition, is followed by the next revision, with a new
-// cut; one that failed or was cancelled goes on from the steps that are not
-// done, with its cut.
+// cut, and so is one whose cut can be read no more; one that failed otherwise or
+// was cancelled goes on from the steps that are not done, with its cut.
 func (s *Scheduler) Rerun(ctx context.Context, k RunKey) (Run, error) {
 	r, version, err := s.lookup(ctx, k)
 	if err != nil {

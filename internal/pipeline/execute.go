@@ -324,6 +324,9 @@ func (e *execution) settle(ctx context.Context, r result) error {
 			run.undo(damaged.Step, damaged.Err.Error(), now)
 			again = 0
 		}
+		if errors.Is(r.err, ErrCutLost) {
+			run.Stale = true // Rerun takes a new cut
+		}
 		if errors.Is(r.err, ErrPermanent) || s.Failures+1 >= e.d.Retries.Attempts {
 			again = 0
 		}

@@ -41,7 +41,7 @@ const (
 type Run struct {
 	RunKey
 	State      State     `json:"state"`
-	Stale      bool      `json:"stale"`    // samples of its window came after its cut
+	Stale      bool      `json:"stale"`    // samples of its window came after its cut, or that can be read no more
 	Attempts   int       `json:"attempts"` // of the step that was tried most often
 	Error      string    `json:"error"`
 	Definition string    `json:"definition"` // hash of the text that it was begun with

@@ -15,6 +15,10 @@ import (
 // again, such as a selector that selects nothing it may.
 var ErrPermanent = errors.New("another attempt would not help")
 
+// ErrCutLost is wrapped by a worker's error that the run's cut can be read no more:
+// its pins ran out, and what it names was merged or removed since.
+var ErrCutLost = errors.New("the run's cut is lost; rerun it, which takes a new one")
+
 // DamagedError is a worker's error: what an earlier step of the run left is not
 // there any more, or not as it was left. The run fails, and once it goes on that
 // step is done anew.

@@ -134,7 +134,7 @@ type eraseLine struct {
 	Total uint64 `json:"total"`
 }
 
-// eraseWork answers with lines of progress, and last the report.
+// work answers with lines of progress, and last the report.
 func (e *Erasures) work(w http.ResponseWriter, r *http.Request, request erase.Request) error {
 	lines, out := json.NewEncoder(w), http.NewResponseController(w)
 	begun, last := false, time.Time{}

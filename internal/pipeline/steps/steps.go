@@ -108,8 +108,11 @@ func recovered(do func() (any, error)) (out any, err error) {
 
 // permanent marks errors that another attempt would meet again.
 func permanent(err error) error {
+	if errors.Is(err, compute.ErrInput) {
+		return fmt.Errorf("%w: %w: %w", pipeline.ErrPermanent, pipeline.ErrCutLost, err)
+	}
 	for _, is := range []error{
-		analysis.ErrParameters, compute.ErrInput, result.ErrCorrupt, result.ErrVersion,
+		analysis.ErrParameters, result.ErrCorrupt, result.ErrVersion,
 		warehouse.ErrCorrupt, warehouse.ErrSchema, warehouse.ErrQuery, warehouse.ErrUnsupported, warehouse.ErrVersion,
 	} {
 		if errors.Is(err, is) {
